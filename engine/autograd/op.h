@@ -1,0 +1,76 @@
+// What an operation uses to run and to stand on the tape. Its life is one call:
+//
+//   Op op("scale", {x}, where);
+//   Tensor y = Tensor::empty(x.shape(), x.dtype());
+//   op.ran(kernels::scale({x.value(), y, factor}));
+//   return op.finish(y, {}, [factor](Backward& back) { … });
+#pragma once
+
+#include <chrono>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "blalm/autograd/tape.h"
+
+namespace blalm {
+
+class Op {
+ public:
+  // Finds the tape of the inputs. Throws ConfigError when they stand on different tapes or on a cleared one.
+  Op(std::string_view name, std::initializer_list<Var> inputs, Location where) : Op(name, std::span(inputs), where) {}
+  Op(std::string_view name, std::span<const Var> inputs, Location where);
+
+  // Whether a node will be recorded: save nothing extra when it will not.
+  bool recording() const { return tape_ != nullptr; }
+  // Records on this tape even when no input asks for a gradient (recompute: its parameters may).
+  void record_on(Tape& tape);
+
+  void ran(std::string_view implementation) { implementation_ = implementation; }
+  void flops(double n) { flops_ = n; }
+
+  // The result. `saved` reaches the backward function as back.saved(0), back.saved(1), …
+  Var finish(Tensor output, std::vector<Tensor> saved, BackwardFunction backward);
+  std::vector<Var> finish(std::span<const Tensor> outputs, std::vector<Tensor> saved, BackwardFunction backward);
+
+ private:
+  std::string_view name_;
+  std::vector<NodeInput> inputs_;
+  Location where_;
+  Tape* tape_ = nullptr;
+  std::string_view implementation_ = "reference";
+  double flops_ = 0;
+  std::chrono::steady_clock::time_point start_;
+};
+
+// What a node's backward function sees.
+class Backward {
+ public:
+  // Gradient of an output; zeros where none arrived.
+  const Tensor& dout(int output = 0);
+  bool has_dout(int output = 0) const;
+  // Whether the gradient of an input is asked for: compute no other.
+  bool want(int input) const;
+  // A tensor saved in the forward pass. NumericError, naming both places, when it was written since.
+  const Tensor& saved(int index) const;
+  // Adds to the gradient of an input. Ignored when not wanted.
+  void give(int input, Tensor gradient);
+  // A buffer to write the gradient of an input into: to overwrite when add is false, to add to when it is true.
+  struct Slot {
+    Tensor buffer;
+    bool add = false;
+  };
+  Slot slot(int input);
+
+ private:
+  friend class Tape;
+  Backward(Tape& tape, NodeId node) : tape_(tape), id_(node) {}
+  const Node& node() const { return tape_.nodes_[static_cast<std::size_t>(id_)]; }
+
+  Tape& tape_;
+  NodeId id_;
+  std::vector<Tensor> zeros_;  // stand-ins for missing output gradients
+};
+
+}  // namespace blalm

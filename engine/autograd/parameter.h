@@ -1,0 +1,20 @@
+// A trained tensor: the master weight and the gradient that backward sums into.
+#pragma once
+
+#include <string>
+
+#include "blalm/core/tensor.h"
+
+namespace blalm {
+
+struct Parameter {
+  std::string name;      // "model.layers.0.mlstm.q_proj.weight"
+  Tensor value;          // master weight: f32 (f64 or c128 in tests)
+  Tensor grad;           // same shape; undefined until the first backward
+  bool has_grad = false; // false: the next gradient overwrites `grad`; true: it is added
+
+  // Forgets the gradient but keeps its buffer.
+  void zero_grad() { has_grad = false; }
+};
+
+}  // namespace blalm

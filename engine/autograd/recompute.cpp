@@ -1,0 +1,61 @@
+#include "blalm/autograd/recompute.h"
+
+#include <utility>
+
+#include "blalm/autograd/modes.h"
+#include "blalm/autograd/op.h"
+
+namespace blalm {
+
+// Has access to the tape's insides: the inner tape of the backward pass continues scopes, random numbers and hooks.
+class Recompute {
+ public:
+  static void inherit(const Tape& outer, Tape& inner, std::int32_t scope) {
+    inner.scopes_ = outer.scopes_;
+    inner.scope_ids_ = outer.scope_ids_;
+    inner.scope_ = scope;
+    inner.forward_hooks_ = outer.forward_hooks_;
+    inner.backward_hooks_ = outer.backward_hooks_;
+  }
+  static std::int32_t scope(const Tape& tape) { return tape.scope_; }
+};
+
+Var recompute(Tape& tape, std::span<const Var> inputs, Segment segment, Location where) {
+  Op op("recompute", inputs, where);
+  op.record_on(tape);
+  const std::uint64_t position = tape.rng().position();
+  std::vector<Var> constants;
+  std::vector<Tensor> saved;
+  for (const Var& v : inputs) {
+    constants.push_back(v.detach());
+    saved.push_back(v.value());
+  }
+  Tensor output;
+  {
+    NoGrad guard(tape);
+    output = segment(tape, constants).value();
+  }
+  op.ran("composed");
+  std::vector<bool> follow;
+  for (const Var& v : inputs) follow.push_back(v.requires_grad());
+  return op.finish(output, std::move(saved),
+                   [&tape, segment = std::move(segment), position, follow, scope = Recompute::scope(tape)](Backward& back) {
+                     Tape inner(tape.rng().seed());
+                     Recompute::inherit(tape, inner, scope);
+                     inner.rng().set_position(position);
+                     std::vector<Var> values;
+                     for (std::size_t i = 0; i < follow.size(); ++i) {
+                       const Tensor& t = back.saved(static_cast<int>(i));
+                       values.push_back(follow[i] ? inner.leaf(t) : Var(t));
+                     }
+                     const Var outputs[] = {segment(inner, values)};
+                     if (!outputs[0].requires_grad()) return;
+                     const Tensor gradients[] = {back.dout()};
+                     inner.backward(outputs, gradients);
+                     for (std::size_t i = 0; i < follow.size(); ++i)
+                       if (follow[i])
+                         if (Tensor g = inner.grad(values[i]); g.defined()) back.give(static_cast<int>(i), std::move(g));
+                   });
+}
+
+}  // namespace blalm

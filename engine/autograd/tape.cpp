@@ -1,0 +1,186 @@
+#include "blalm/autograd/tape.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <unordered_set>
+
+#include "blalm/autograd/modes.h"
+#include "blalm/autograd/op.h"
+#include "blalm/core/error.h"
+#include "blalm/kernels/accumulate.h"
+
+namespace blalm {
+namespace {
+
+std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+}  // namespace
+
+Var Tape::leaf(Tensor value, std::string name) {
+  if (!is_floating(value.dtype())) throw ShapeError(expected_got("tape.leaf", "a floating dtype", value.str()));
+  Var v = add_value(std::move(value), -1);
+  values_.back().name = std::move(name);
+  values_.back().retain = true;
+  return v;
+}
+
+Var Tape::parameter(Parameter& p) {
+  if (!recording() || InferenceMode::active()) return Var(p.value);
+  if (auto it = parameters_.find(&p); it != parameters_.end()) return Var(p.value, this, it->second, generation_);
+  Var v = leaf(p.value, p.name);
+  values_.back().parameter = &p;
+  parameters_.emplace(&p, v.id());
+  return v;
+}
+
+Var Tape::add_value(Tensor value, NodeId producer) {
+  Value& v = values_.emplace_back();
+  v.shape = value.shape();
+  v.dtype = value.dtype();
+  v.producer = producer;
+  return Var(std::move(value), this, static_cast<ValueId>(values_.size() - 1), generation_);
+}
+
+const Value& Tape::value_of(const Var& v, const char* caller) const {
+  if (v.tape_ != this || !v.requires_grad())
+    throw ConfigError(expected_got(caller, "a value that this tape follows", "a constant or another tape's value"));
+  if (v.generation_ != generation_)
+    throw ConfigError(expected_got(caller, "a value of this step", "one made before tape.clear()"));
+  return values_[index(v.id())];
+}
+
+Value& Tape::value_of(const Var& v, const char* caller) {
+  return const_cast<Value&>(std::as_const(*this).value_of(v, caller));
+}
+
+Tensor Tape::grad(const Var& v) const {
+  const Value& value = value_of(v, "tape.grad");
+  if (value.parameter != nullptr) return value.parameter->has_grad ? value.parameter->grad : Tensor();
+  return value.grad;
+}
+
+void Tape::retain_grad(const Var& v) { value_of(v, "tape.retain_grad").retain = true; }
+
+void Tape::on_gradient(const Var& v, GradientHook hook) {
+  value_of(v, "tape.on_gradient");
+  gradient_hooks_[v.id()].push_back(std::move(hook));
+}
+void Tape::on_node(NodeId node, BackwardHook hook) { node_hooks_[node].push_back(std::move(hook)); }
+void Tape::on_forward(ForwardHook hook) { forward_hooks_.push_back(std::move(hook)); }
+void Tape::on_backward(BackwardHook hook) { backward_hooks_.push_back(std::move(hook)); }
+
+void Tape::add_gradient(ValueId id, Tensor g) {
+  Value& v = values_[index(id)];
+  if (g.shape() != v.shape)
+    throw ShapeError(expected_got("backward", fmt::format("a gradient of {}", v.shape.str()), g.shape().str()));
+  if (v.parameter != nullptr) {
+    Parameter& p = *v.parameter;
+    if (p.has_grad) {
+      kernels::accumulate({p.grad, g});
+    } else {
+      if (!p.grad.defined()) p.grad = Tensor::empty(p.value.shape(), compute_dtype(p.value.dtype()));
+      p.grad.copy_from(g);
+      p.has_grad = true;
+    }
+  } else if (!v.grad.defined()) {
+    v.grad = g.to(v.dtype);
+  } else {
+    // Another node may hold the buffer too: then the sum gets one of its own.
+    if (!v.grad.unique()) v.grad = v.grad.clone();
+    kernels::accumulate({v.grad, g});
+  }
+}
+
+void Tape::backward(const Var& loss) {
+  if (loss.value().numel() != 1)
+    throw ShapeError(expected_got("backward", "a loss of one element", loss.value().str(),
+                                  "reduce it, or give a gradient for each output"));
+  const Var outputs[] = {loss};
+  const Tensor gradients[] = {Tensor::full(loss.shape(), 1.0, loss.dtype())};
+  backward(outputs, gradients);
+}
+
+void Tape::backward(std::span<const Var> outputs, std::span<const Tensor> gradients) {
+  if (outputs.size() != gradients.size())
+    throw ShapeError(expected_got("backward", fmt::format("{} gradients", outputs.size()), fmt::format("{}", gradients.size())));
+  if (swept_) throw ConfigError("[backward] this tape has run backward already (record the step again after clear())");
+  for (const Var& v : outputs) value_of(v, "backward");
+  swept_ = true;
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    if (gradients[i].defined()) add_gradient(outputs[i].id(), gradients[i]);
+  for (auto id = static_cast<NodeId>(nodes_.size()) - 1; id >= 0; --id) run_node(id);
+  for (std::size_t i = 0; i < values_.size(); ++i)
+    if (values_[i].producer < 0) run_gradient_hooks(static_cast<ValueId>(i));
+}
+
+void Tape::run_gradient_hooks(ValueId id) {
+  const auto it = gradient_hooks_.find(id);
+  if (it == gradient_hooks_.end()) return;
+  Value& v = values_[index(id)];
+  Tensor& gradient = v.parameter != nullptr ? v.parameter->grad : v.grad;
+  if (gradient.defined())
+    for (auto& hook : it->second) hook(gradient);
+}
+
+void Tape::run_node(NodeId id) {
+  Node& node = nodes_[index(id)];
+  bool reached = false;
+  for (ValueId out : node.outputs) {
+    run_gradient_hooks(out);
+    reached = reached || values_[index(out)].grad.defined();
+  }
+  if (reached) {
+    const auto start = std::chrono::steady_clock::now();
+    Backward context(*this, id);
+    node.backward(context);
+    node.backward_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const auto own = node_hooks_.find(id);
+    if (!backward_hooks_.empty() || own != node_hooks_.end()) {
+      std::vector<Tensor> input_gradients;
+      for (const NodeInput& in : node.inputs) {
+        if (in.id == kConstant) input_gradients.emplace_back();
+        else if (const Value& v = values_[index(in.id)]; v.parameter != nullptr) input_gradients.push_back(v.parameter->grad);
+        else input_gradients.push_back(v.grad);
+      }
+      for (auto& hook : backward_hooks_) hook(*this, node, input_gradients);
+      if (own != node_hooks_.end())
+        for (auto& hook : own->second) hook(*this, node, input_gradients);
+    }
+  }
+  node.saved.clear();
+  node.backward = nullptr;
+  for (ValueId out : node.outputs)
+    if (!values_[index(out)].retain) values_[index(out)].grad = Tensor();
+}
+
+void Tape::clear() {
+  nodes_.clear();
+  values_.clear();
+  parameters_.clear();
+  gradient_hooks_.clear();
+  node_hooks_.clear();
+  swept_ = false;
+  ++generation_;
+}
+
+std::int64_t Tape::saved_bytes() const {
+  std::unordered_set<const Storage*> seen;
+  for (const auto& [parameter, id] : parameters_) seen.insert(parameter->value.storage());
+  std::int64_t bytes = 0;
+  for (const Node& node : nodes_)
+    for (const SavedTensor& s : node.saved)
+      if (s.tensor.defined() && seen.insert(s.tensor.storage()).second)
+        bytes += static_cast<std::int64_t>(s.tensor.storage()->bytes);
+  return bytes;
+}
+
+Scope::Scope(Tape& tape, std::string_view name) : tape_(tape), outer_(tape.scope_) {
+  const std::string& prefix = tape.scope_name(outer_);
+  std::string full = prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
+  const auto [it, added] = tape.scope_ids_.emplace(full, static_cast<std::int32_t>(tape.scopes_.size()));
+  if (added) tape.scopes_.push_back(std::move(full));
+  tape.scope_ = it->second;
+}
+
+}  // namespace blalm

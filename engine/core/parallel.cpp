@@ -1,0 +1,48 @@
+#include "blalm/core/parallel.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "blalm/core/error.h"
+
+namespace blalm {
+namespace {
+
+std::atomic<int>& team() {
+  static std::atomic<int> size{omp_get_max_threads()};
+  return size;
+}
+
+}  // namespace
+
+int num_threads() { return team().load(std::memory_order_relaxed); }
+
+void set_num_threads(int threads) {
+  if (threads < 1) throw ConfigError(expected_got("threads", "1 or more", fmt::format("{}", threads)));
+  team().store(threads, std::memory_order_relaxed);
+  omp_set_num_threads(threads);  // what oneDNN asks for
+}
+
+bool in_parallel() { return omp_in_parallel() != 0; }
+
+namespace detail {
+
+int team_size(std::int64_t items, double cost_per_item) {
+  if (static_cast<double>(items) * cost_per_item < kParallelFloor || in_parallel()) return 1;
+  return static_cast<int>(std::min<std::int64_t>(num_threads(), items));
+}
+
+void run_team(int team, std::int64_t items, void (*body)(void*, std::int64_t, std::int64_t), void* context) {
+#pragma omp parallel num_threads(team)
+  {
+    const std::int64_t size = omp_get_num_threads(), me = omp_get_thread_num();
+    const std::int64_t begin = items * me / size, end = items * (me + 1) / size;
+    if (begin < end) body(context, begin, end);
+  }
+}
+
+}  // namespace detail
+}  // namespace blalm

@@ -1,0 +1,15 @@
+// into += from, element by element. The dtypes may differ (bf16 gradients are summed into f32).
+#pragma once
+
+#include "blalm/core/tensor.h"
+#include "blalm/kernels/kernel.h"
+
+namespace blalm::kernels {
+
+struct AccumulateArgs {
+  Tensor into;
+  Tensor from;
+};
+extern const Kernel<AccumulateArgs> accumulate;
+
+}  // namespace blalm::kernels

@@ -1,0 +1,98 @@
+#include "blalm/kernels/kernel.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <mutex>
+
+#include "blalm/core/error.h"
+#include "blalm/kernels/registry.h"
+
+namespace blalm {
+namespace {
+
+std::mutex default_mutex;
+KernelPolicy& default_policy() {
+  static KernelPolicy policy;
+  return policy;
+}
+// A thread follows the process default until a guard gives it a policy of its own.
+thread_local std::unique_ptr<KernelPolicy> thread_policy;
+
+void validate(const KernelPolicy& policy) {
+  for (const auto& [kernel, implementation] : policy.forced) {
+    const KernelBase* found = nullptr;
+    std::string names;
+    for (const KernelBase* k : all_kernels()) {
+      if (k->name() == kernel) found = k;
+      names += (names.empty() ? "" : ", ") + std::string(k->name());
+    }
+    if (found == nullptr) throw ConfigError(expected_got("kernel", "one of " + names, kernel));
+    bool known = false;
+    names.clear();
+    for (const auto& e : found->entries()) {
+      known = known || e.name == implementation;
+      names += (names.empty() ? "" : ", ") + std::string(e.name);
+    }
+    if (!known) throw ConfigError(expected_got("kernel " + kernel, "one of " + names, implementation));
+  }
+}
+
+}  // namespace
+
+const KernelPolicy& kernel_policy() { return thread_policy ? *thread_policy : default_policy(); }
+
+void set_default_kernel_policy(const KernelPolicy& policy) {
+  validate(policy);
+  std::lock_guard lock(default_mutex);
+  default_policy() = policy;
+}
+
+KernelChoice::KernelChoice(KernelPolicy policy) {
+  validate(policy);
+  previous_ = std::move(thread_policy);
+  thread_policy = std::make_unique<KernelPolicy>(std::move(policy));
+}
+
+KernelChoice::~KernelChoice() { thread_policy = std::move(previous_); }
+
+Backend parse_backend(std::string_view name) {
+  if (name == "auto") return Backend::automatic;
+  if (name == "cpu") return Backend::cpu;
+  if (name == "onednn") return Backend::onednn;
+  throw ConfigError(expected_got("backend", "auto, cpu or onednn", name));
+}
+
+KernelBase::KernelBase(std::string_view name, std::vector<Entry> entries)
+    : name_(name), entries_(std::move(entries)), runs_(new std::atomic<std::int64_t>[entries_.size()]()) {
+  assert(entries_.size() <= kMaxEntries);
+  for (const Entry& e : entries_) has_onednn_ = has_onednn_ || e.name.starts_with("onednn");
+}
+
+Reason KernelBase::excluded(const KernelPolicy& policy, const Entry& entry) const {
+  const bool onednn = entry.name.starts_with("onednn");
+  if (policy.backend == Backend::cpu && onednn) return "the backend is cpu";
+  // What oneDNN has no line for, and f64, still has to run somewhere: the reference stays.
+  if (policy.backend == Backend::onednn && has_onednn_ && !onednn && entry.name != "reference")
+    return "the backend is onednn";
+  return nullptr;
+}
+
+std::string_view KernelBase::forced(const KernelPolicy& policy) const {
+  for (const auto& [kernel, implementation] : policy.forced)
+    if (kernel == name_) return implementation;
+  return {};
+}
+
+void KernelBase::refuse_forced(std::string_view implementation, Reason reason) const {
+  throw ConfigError(fmt::format("[{}] implementation {} was asked for but declines: {}", name_, implementation, reason));
+}
+
+void KernelBase::refuse_all(const Reasons& reasons) const {
+  std::string text;
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    text += fmt::format("{}{}: {}", i == 0 ? "" : "; ", entries_[i].name, reasons[i]);
+  throw ConfigError(fmt::format("[{}] no implementation accepts these arguments ({})", name_, text));
+}
+
+}  // namespace blalm

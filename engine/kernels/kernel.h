@@ -1,0 +1,137 @@
+// A kernel is an ordered list of implementations of one calculation. The first that does not object runs; each that
+// objects says why. A new backend is a folder and some lines in these lists (design §4).
+//
+//   const Kernel<MatmulArgs> matmul{"matmul", {
+//     {"onednn:bf16", available, declines, run},
+//     {"eigen:f32", …},
+//     {"reference", …}}};
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace blalm {
+
+// A reason to decline; nullptr means "no objection".
+using Reason = const char*;
+
+enum class Backend { automatic, cpu, onednn };
+
+// Which lines of the lists may run on this thread. Set by KernelChoice guards; the default allows all.
+struct KernelPolicy {
+  Backend backend = Backend::automatic;
+  bool composed = false;  // ops run their composed definitions instead of fused kernels
+  std::vector<std::pair<std::string, std::string>> forced;  // kernel name -> implementation name
+};
+
+// The policy of the calling thread. Threads start with the process default.
+const KernelPolicy& kernel_policy();
+// Sets the process default. Throws ConfigError for a kernel or implementation that does not exist.
+void set_default_kernel_policy(const KernelPolicy& policy);
+
+// While alive, the calling thread runs under another policy.
+class KernelChoice {
+ public:
+  explicit KernelChoice(KernelPolicy policy);
+  ~KernelChoice();
+  KernelChoice(const KernelChoice&) = delete;
+  KernelChoice& operator=(const KernelChoice&) = delete;
+
+ private:
+  std::unique_ptr<KernelPolicy> previous_;
+};
+
+Backend parse_backend(std::string_view name);  // "auto", "cpu", "onednn"; else ConfigError
+
+// What is common to all kernels, whatever their arguments.
+class KernelBase {
+ public:
+  struct Entry {
+    std::string_view name;    // "backend:variant" or "reference"
+    Reason (*unavailable)();  // why it cannot run on this machine or in this build
+  };
+
+  std::string_view name() const { return name_; }
+  const std::vector<Entry>& entries() const { return entries_; }
+  // How often an implementation ran in this process.
+  std::int64_t runs(std::size_t index) const { return runs_[index].load(std::memory_order_relaxed); }
+
+ protected:
+  KernelBase(std::string_view name, std::vector<Entry> entries);
+  ~KernelBase() = default;
+
+  static constexpr std::size_t kMaxEntries = 12;
+  using Reasons = std::array<Reason, kMaxEntries>;
+
+  // Why the policy rules an entry out, or nullptr.
+  Reason excluded(const KernelPolicy& policy, const Entry& entry) const;
+  // The implementation that the policy forces for this kernel, or empty.
+  std::string_view forced(const KernelPolicy& policy) const;
+  [[noreturn]] void refuse_forced(std::string_view implementation, Reason reason) const;
+  [[noreturn]] void refuse_all(const Reasons& reasons) const;
+
+  std::string_view name_;
+  std::vector<Entry> entries_;
+  std::unique_ptr<std::atomic<std::int64_t>[]> runs_;
+  bool has_onednn_ = false;
+};
+
+// "Runs everywhere" and "takes anything", for the lists.
+inline Reason always() { return nullptr; }
+template <class Args>
+Reason accepts_all(const Args&) {
+  return nullptr;
+}
+
+template <class Args>
+struct Implementation {
+  std::string_view name;
+  Reason (*unavailable)();
+  Reason (*declines)(const Args&);
+  void (*run)(const Args&);
+};
+
+template <class Args>
+class Kernel : public KernelBase {
+ public:
+  Kernel(std::string_view name, std::initializer_list<Implementation<Args>> list)
+      : KernelBase(name, entries_of(list)), list_(list) {}
+
+  // Runs the first implementation that does not object; returns its name. Throws ConfigError when the policy forces
+  // one that declines, or when all decline.
+  std::string_view operator()(const Args& args) const {
+    const KernelPolicy& policy = kernel_policy();
+    const std::string_view wanted = forced(policy);
+    Reasons reasons{};
+    for (std::size_t i = 0; i < list_.size(); ++i) {
+      if (!wanted.empty() && entries_[i].name != wanted) continue;
+      Reason reason = wanted.empty() ? excluded(policy, entries_[i]) : nullptr;
+      if (reason == nullptr) reason = list_[i].unavailable();
+      if (reason == nullptr) reason = list_[i].declines(args);
+      if (reason == nullptr) {
+        list_[i].run(args);
+        runs_[i].fetch_add(1, std::memory_order_relaxed);
+        return list_[i].name;
+      }
+      if (!wanted.empty()) refuse_forced(wanted, reason);
+      reasons[i] = reason;
+    }
+    refuse_all(reasons);
+  }
+
+ private:
+  static std::vector<Entry> entries_of(std::initializer_list<Implementation<Args>> list) {
+    std::vector<Entry> entries;
+    for (const auto& i : list) entries.push_back({i.name, i.unavailable});
+    return entries;
+  }
+  std::vector<Implementation<Args>> list_;
+};
+
+}  // namespace blalm

@@ -1,0 +1,9 @@
+#include "blalm/kernels/norm.h"
+
+namespace blalm::kernels {
+
+const Kernel<RmsNormArgs> rms_norm{"rms_norm", {{"reference", always, accepts_all<RmsNormArgs>, reference::rms_norm}}};
+const Kernel<RmsNormBackwardArgs> rms_norm_backward{
+    "rms_norm_backward", {{"reference", always, accepts_all<RmsNormBackwardArgs>, reference::rms_norm_backward}}};
+
+}  // namespace blalm::kernels

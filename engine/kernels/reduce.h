@@ -1,0 +1,32 @@
+// Reductions along one axis.
+#pragma once
+
+#include "blalm/core/tensor.h"
+#include "blalm/kernels/kernel.h"
+
+namespace blalm::kernels {
+
+enum class Reduce { sum, max };
+
+// x seen as [outer, n, inner]; y as [outer, inner]. `max` compares real parts. For max over an empty axis y is -inf.
+struct ReduceArgs {
+  Reduce f;
+  Tensor x, y;
+  std::int64_t outer, n, inner;
+};
+extern const Kernel<ReduceArgs> reduce;
+
+// Running sums along the middle axis of [outer, n, inner]; from the end when reverse.
+struct CumsumArgs {
+  Tensor x, y;
+  std::int64_t outer, n, inner;
+  bool reverse;
+};
+extern const Kernel<CumsumArgs> cumsum;
+
+namespace reference {
+void reduce(const ReduceArgs&);
+void cumsum(const CumsumArgs&);
+}  // namespace reference
+
+}  // namespace blalm::kernels

@@ -1,0 +1,19 @@
+#include "blalm/kernels/registry.h"
+
+#include "blalm/kernels/accumulate.h"
+#include "blalm/kernels/elementwise.h"
+#include "blalm/kernels/matmul.h"
+#include "blalm/kernels/norm.h"
+#include "blalm/kernels/reduce.h"
+
+namespace blalm {
+
+const std::vector<const KernelBase*>& all_kernels() {
+  using namespace kernels;
+  static const std::vector<const KernelBase*> list = {
+      &accumulate, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &rms_norm, &rms_norm_backward,
+  };
+  return list;
+}
+
+}  // namespace blalm
