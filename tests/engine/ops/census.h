@@ -1,0 +1,86 @@
+// One list of cases an op, one driver for all of them. A case says how to make the inputs and how to call the op; the
+// driver (census.cpp) then checks, for every case of every op:
+//
+//   composed    outputs and all gradients equal those of the composed definition, in f64
+//   gradcheck   gradients equal complex-step derivatives (or central differences) of the forward pass, in f64
+//   kernels     every implementation of every kernel of the op gives the same outputs and gradients as f64, in f32 and,
+//               where the case says so, in bf16; with memory poisoned by NaN before each run
+//   threads     1 and 3 threads give the same bits (or agree to the declared tolerance)
+//   repeat      two runs give the same bits
+//   want        each gradient asked for alone equals the one asked for with the others
+//   no grad     unrecorded runs give the same outputs
+//   errors      calls that must throw do, with the declared words
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "blalm/core/rng.h"
+#include "blalm/ops/ops.h"
+
+namespace blalm::census {
+
+// How the numbers of an input are drawn (in f64; they are rounded to the dtype of a run, and the f64 runs use values
+// that float holds exactly, so that all runs see the same inputs).
+struct Fill {
+  double mean = 0, stddev = 1;  // normal
+  double low = 0, high = 0;     // uniform in [low, high] when low < high
+  bool gate = false;            // keeps f32 when the other inputs are bf16 (gates, norms' weights)
+};
+inline Fill normal(double mean = 0, double stddev = 1) { return {mean, stddev, 0, 0, false}; }
+inline Fill uniform(double low, double high) { return {0, 1, low, high, false}; }
+inline Fill as_gate(Fill f) {
+  f.gate = true;
+  return f;
+}
+
+struct Input {
+  std::string name;
+  Shape shape;
+  Fill fill = normal();
+  bool differentiable = true;
+};
+
+using Call = std::function<std::vector<Var>(std::span<const Var> inputs)>;
+
+struct Case {
+  std::string name;
+  std::vector<Input> inputs;
+  Call fused;
+  Call composed;                  // empty: the op is its own definition
+  bool complex_step = true;       // false: central differences (the formula is not analytic there)
+  double f32_tolerance = 1e-5;    // relative, norm of the difference over norm of the reference
+  double composed_tolerance = 1e-10;
+  bool bf16 = false;              // run in bf16 as well
+  double bf16_tolerance = 2e-2;
+  double thread_tolerance = 0;    // 0: the same bits on 1 and 3 threads
+  bool finite = true;             // outputs must be finite
+};
+
+struct ErrorCase {
+  std::string name;
+  std::function<void()> call;
+  std::string words;              // that the message must contain
+};
+
+struct OpCensus {
+  std::string op;                 // as declared in ops.h
+  std::vector<std::string> kernels;  // names of the kernels it runs
+  std::vector<Case> cases;
+  std::vector<ErrorCase> errors;
+};
+
+// Runs every check on every case; doctest assertions carry op and case in their messages.
+void run(const OpCensus& op);
+
+// For error cases.
+inline Tensor f32(const Shape& shape) { return Tensor::full(shape, 0.5); }
+// A call of one output as a Call.
+template <class F>
+Call one(F f) {
+  return [f](std::span<const Var> in) { return std::vector<Var>{f(in)}; };
+}
+
+}  // namespace blalm::census

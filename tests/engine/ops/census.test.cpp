@@ -1,0 +1,50 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "blalm/kernels/registry.h"
+#include "census_list.h"
+
+namespace blalm::census {
+namespace {
+
+// Names of the ops that ops.h declares.
+std::set<std::string> declared_ops() {
+  std::ifstream in(BLALM_OPS_HEADER);
+  REQUIRE(in.good());
+  const std::regex declaration(R"(^(?:Var|Tensor|std::vector<Var>) (\w+)\()");
+  std::set<std::string> names;
+  for (std::string line; std::getline(in, line) && line != "namespace blalm::ops::composed {";)
+    if (std::smatch match; std::regex_search(line, match, declaration)) names.insert(match[1]);
+  return names;
+}
+
+}  // namespace
+
+// BLALM_CENSUS=rms_norm runs one op alone (and skips the completeness checks).
+TEST_CASE("census") {
+  const char* only = std::getenv("BLALM_CENSUS");
+  std::set<std::string> seen;
+  for (const auto list : kAll)
+    for (const OpCensus& op : list()) {
+      if (only != nullptr && op.op != only) continue;
+      run(op);
+      seen.insert(op.op);
+    }
+  if (only != nullptr) {
+    CHECK_MESSAGE(seen.size() == 1, "no op is named " << only);
+    return;
+  }
+  for (const std::string& name : declared_ops()) CHECK_MESSAGE(seen.contains(name), "op " << name << " has no census");
+  for (const KernelBase* kernel : all_kernels())
+    for (std::size_t i = 0; i < kernel->entries().size(); ++i) {
+      const auto& entry = kernel->entries()[i];
+      if (entry.unavailable() == nullptr)
+        CHECK_MESSAGE(kernel->runs(i) > 0, "no case reaches " << kernel->name() << "=" << entry.name);
+    }
+}
+
+}  // namespace blalm::census

@@ -1,0 +1,16 @@
+// The list of all censuses. Each test file defines one function that returns those of the ops in its source file.
+#pragma once
+
+#include "census.h"
+
+namespace blalm::census {
+
+std::vector<OpCensus> elementwise();
+std::vector<OpCensus> reduce();
+std::vector<OpCensus> rms_norm();
+
+inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
+    elementwise, reduce, rms_norm,
+};
+
+}  // namespace blalm::census
