@@ -1,7 +1,9 @@
 #include "blalm/kernels/registry.h"
 
 #include "blalm/kernels/accumulate.h"
+#include "blalm/kernels/cross_entropy.h"
 #include "blalm/kernels/elementwise.h"
+#include "blalm/kernels/embedding.h"
 #include "blalm/kernels/matmul.h"
 #include "blalm/kernels/norm.h"
 #include "blalm/kernels/reduce.h"
@@ -11,7 +13,7 @@ namespace blalm {
 const std::vector<const KernelBase*>& all_kernels() {
   using namespace kernels;
   static const std::vector<const KernelBase*> list = {
-      &accumulate, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &rms_norm, &rms_norm_backward,
+      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &rms_norm, &rms_norm_backward,
   };
   return list;
 }

@@ -65,6 +65,8 @@ struct MatmulOptions {
 Var matmul(const Var& a, const Var& b, MatmulOptions options = {}, Where where = Where::current());
 // x Wᵀ (+ bias): x [..., in], weight [out, in], bias [out] or undefined. For bf16 x the weight may be f32.
 Var linear(const Var& x, const Var& weight, const Var& bias = {}, Where where = Where::current());
+// The same with the result in another dtype: f32 gates from bf16 x.
+Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias = {}, Where where = Where::current());
 // Rows of weight [V, d]: ids i32 [...] -> [..., d]. DataError for an id outside [0, V).
 Var embedding(const Tensor& ids, const Var& weight, Where where = Where::current());
 

@@ -8,9 +8,11 @@ namespace blalm::census {
 std::vector<OpCensus> elementwise();
 std::vector<OpCensus> reduce();
 std::vector<OpCensus> rms_norm();
+std::vector<OpCensus> matmul();
+std::vector<OpCensus> cross_entropy();
 
 inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm,
+    elementwise, reduce, rms_norm, matmul, cross_entropy,
 };
 
 }  // namespace blalm::census

@@ -1,0 +1,170 @@
+// Cross-entropy in nats (spec §3.4), for logits z [N, V] and targets x [N]:
+//   loss = (1/n) Σ_{i: x_i ≠ ignore} ( log Σ_v e^{z_iv} - z_{i,x_i} )      n = number of targets that count
+//   dz = (softmax(z) - onehot(x)) / n,  0 in rows that are ignored
+// The head fused with it, z = h Wᵀ: a chunk of rows at a time makes its logits, its losses and at once the gradients
+// dh = dz W and dW += dzᵀ h, so that logits never exist as a whole. The backward pass only scales what was kept.
+#include "blalm/kernels/cross_entropy.h"
+
+#include <algorithm>
+#include <string>
+
+#include "blalm/autograd/op.h"
+#include "blalm/core/error.h"
+#include "blalm/kernels/elementwise.h"
+#include "blalm/kernels/matmul.h"
+#include "blalm/kernels/reduce.h"
+#include "blalm/ops/check.h"
+#include "blalm/ops/ops.h"
+
+namespace blalm::ops {
+namespace {
+
+using kernels::matrices;
+
+// Bytes of logits in one chunk: what a core's L2 and its share of L3 hold without strain.
+constexpr std::int64_t kChunkBytes = std::int64_t{8} << 20;
+
+// Checks targets [rows] against the vocabulary; returns how many count.
+std::int64_t count_targets(const char* op, const Tensor& targets, std::int64_t rows, std::int64_t vocabulary) {
+  check_dtype(op, "targets", targets, DType::i32);
+  check_shape(op, "targets", targets, {rows});
+  std::int64_t count = 0;
+  for (const std::int32_t t : targets.values<std::int32_t>()) {
+    if (t < kIgnore || t >= vocabulary)
+      throw DataError(expected_got(op, "targets in [-1, " + std::to_string(vocabulary) + ")", std::to_string(t)));
+    count += t != kIgnore ? 1 : 0;
+  }
+  return count;
+}
+
+// Sum of [n] losses, in their order, as a tensor [] times factor.
+Tensor scaled_sum(const Tensor& losses, double factor) {
+  Tensor loss = Tensor::empty({}, losses.dtype());
+  kernels::reduce({kernels::Reduce::sum, losses, loss, 1, losses.numel(), 1});
+  kernels::unary({kernels::Unary::scale, factor, loss, loss});
+  return loss;
+}
+
+void check_head(const char* op, const Var& x, const Var& weight) {
+  check_rank(op, "x", x, 2);
+  check_rank(op, "weight", weight, 2);
+  if (weight.dim(1) != x.dim(1)) fail(op, "x [N, " + std::to_string(weight.dim(1)) + "] for weight " + weight.value().str(), x.value().str());
+  if (weight.dtype() != x.dtype()) check_dtype(op, "weight", weight.value(), compute_dtype(x.dtype()));
+}
+
+std::int64_t chunk_rows(const HeadLossOptions& options, std::int64_t rows, std::int64_t vocabulary) {
+  if (options.rows > 0) return std::min(options.rows, std::max<std::int64_t>(rows, 1));
+  return std::clamp<std::int64_t>(kChunkBytes / 4 / std::max<std::int64_t>(vocabulary, 1), 16, std::max<std::int64_t>(rows, 16));
+}
+
+// x Wᵀ of a chunk, in the compute dtype.
+Tensor chunk_logits(const Tensor& x, const Tensor& weight) {
+  Tensor z = Tensor::empty({x.dim(0), weight.dim(0)}, compute_dtype(x.dtype()));
+  kernels::matmul({matrices(x), matrices(weight, true), matrices(z)});
+  return z;
+}
+
+}  // namespace
+
+Var cross_entropy(const Var& logits, const Tensor& targets, Where where) {
+  check_rank("cross_entropy", "logits", logits, 2);
+  const std::int64_t rows = logits.dim(0), count = count_targets("cross_entropy", targets, rows, logits.dim(1));
+  if (kernel_policy().composed) return composed::cross_entropy(logits, targets);
+  Op op("cross_entropy", {logits}, where);
+  const DType wide = compute_dtype(logits.dtype());
+  Tensor losses = Tensor::empty({rows}, wide), lse = Tensor::empty({rows}, wide);
+  op.ran(kernels::cross_entropy({logits.value(), targets, losses, lse, 0}));
+  op.flops(4.0 * static_cast<double>(logits.value().numel()));
+  const double factor = count == 0 ? 0 : 1.0 / static_cast<double>(count);
+  return op.finish(scaled_sum(losses, factor), {logits.value(), targets, lse}, [factor](Backward& back) {
+    Tensor dz = Tensor::empty(back.saved(0).shape(), back.saved(0).dtype());
+    kernels::cross_entropy_backward({back.saved(0), back.saved(1), back.saved(2), dz, factor * back.dout().item(), 0});
+    back.give(0, dz);
+  });
+}
+
+Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets, HeadLossOptions options, Where where) {
+  check_head("linear_cross_entropy", x, weight);
+  const std::int64_t rows = x.dim(0), d = x.dim(1), vocabulary = weight.dim(0);
+  const std::int64_t count = count_targets("linear_cross_entropy", targets, rows, vocabulary);
+  if (kernel_policy().composed) return composed::linear_cross_entropy(x, weight, targets, options);
+
+  Op op("linear_cross_entropy", {x, weight}, where);
+  const DType wide = compute_dtype(x.dtype());
+  const Tensor w = weight.value().to(x.dtype());
+  const double factor = count == 0 ? 0 : 1.0 / static_cast<double>(count);
+  Tensor losses = Tensor::empty({rows}, wide), lse = Tensor::empty({rows}, wide);
+  Tensor dx = op.recording() && x.requires_grad() ? Tensor::empty(x.shape(), x.dtype()) : Tensor();
+  Tensor dw = op.recording() && weight.requires_grad() ? Tensor::empty(weight.shape(), wide) : Tensor();
+  if (dw.defined() && rows == 0) dw.fill(0);
+  const std::int64_t step = chunk_rows(options, rows, vocabulary);
+  for (std::int64_t begin = 0; begin < rows; begin += step) {
+    const std::int64_t end = std::min(begin + step, rows);
+    const Tensor xs = x.value().rows(begin, end), ts = targets.rows(begin, end), ls = lse.rows(begin, end);
+    const Tensor z = chunk_logits(xs, w);
+    op.ran(kernels::cross_entropy({z, ts, losses.rows(begin, end), ls, options.soft_cap}));
+    if (!dx.defined() && !dw.defined()) continue;
+    kernels::cross_entropy_backward({z, ts, ls, z, factor, options.soft_cap});
+    const Tensor dz = z.to(x.dtype());
+    if (dx.defined()) kernels::matmul({matrices(dz), matrices(w), matrices(dx.rows(begin, end))});
+    if (dw.defined()) kernels::matmul({matrices(dz, true), matrices(xs), matrices(dw), 1, 1, 1.0, begin > 0});
+  }
+  op.flops(2.0 * static_cast<double>(rows) * static_cast<double>(d * vocabulary));
+  return op.finish(scaled_sum(losses, factor), {dx, dw}, [](Backward& back) {
+    const double dloss = back.dout().item();
+    for (int i = 0; i < 2; ++i) {
+      if (!back.want(i)) continue;
+      const Tensor& kept = back.saved(i);
+      if (dloss == 1) {
+        back.give(i, kept);
+      } else {
+        Tensor scaled = Tensor::empty(kept.shape(), kept.dtype());
+        kernels::unary({kernels::Unary::scale, dloss, kept, scaled});
+        back.give(i, scaled);
+      }
+    }
+  });
+}
+
+Tensor token_losses(const Tensor& x, const Tensor& weight, const Tensor& targets, HeadLossOptions options) {
+  check_head("token_losses", x, weight);
+  const std::int64_t rows = x.dim(0), vocabulary = weight.dim(0);
+  count_targets("token_losses", targets, rows, vocabulary);
+  const Tensor w = weight.to(x.dtype());
+  Tensor losses = Tensor::empty({rows}, compute_dtype(x.dtype())), lse = Tensor::empty({rows}, compute_dtype(x.dtype()));
+  const std::int64_t step = chunk_rows(options, rows, vocabulary);
+  for (std::int64_t begin = 0; begin < rows; begin += step) {
+    const std::int64_t end = std::min(begin + step, rows);
+    kernels::cross_entropy({chunk_logits(x.rows(begin, end), w), targets.rows(begin, end), losses.rows(begin, end),
+                            lse.rows(begin, end), options.soft_cap});
+  }
+  return losses;
+}
+
+namespace composed {
+
+Var cross_entropy(const Var& logits, const Tensor& targets) {
+  const std::int64_t rows = logits.dim(0), vocabulary = logits.dim(1);
+  const DType wide = compute_dtype(logits.dtype());
+  Tensor onehot = Tensor::zeros({rows, vocabulary}, wide);
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::int32_t t = targets.data<std::int32_t>()[i];
+    if (t == kIgnore) continue;
+    onehot.rows(i, i + 1).reshape({vocabulary}).rows(t, t + 1).fill(1);
+    ++count;
+  }
+  if (count == 0) return ops::scale(ops::sum_all(ops::mul(ops::cast(logits, wide), onehot)), 0);
+  const Var z = ops::sub(ops::cast(logits, wide), max_constant(logits.value().to(wide), -1, true));
+  const Var log_sum = ops::log(ops::sum(ops::exp(z), -1, true));                 // [N, 1]
+  const Var picked = ops::mul(ops::sub(log_sum, z), onehot);                     // -log p where onehot, else 0
+  return ops::scale(ops::sum_all(picked), 1.0 / static_cast<double>(count));
+}
+
+Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets, HeadLossOptions options) {
+  const Var logits = ops::linear_to(compute_dtype(x.dtype()), x, weight);
+  return ops::cross_entropy(options.soft_cap > 0 ? ops::soft_cap(logits, options.soft_cap) : logits, targets);
+}
+
+}  // namespace composed
+}  // namespace blalm::ops

@@ -1,0 +1,28 @@
+// Embedding: y_i = W[id_i], W [V, d].      dW[v] = Σ_{i: id_i = v} dy_i
+#include "blalm/kernels/embedding.h"
+
+#include "blalm/autograd/op.h"
+#include "blalm/core/error.h"
+#include "blalm/ops/check.h"
+#include "blalm/ops/ops.h"
+
+namespace blalm::ops {
+
+Var embedding(const Tensor& ids, const Var& weight, Where where) {
+  check_rank("embedding", "weight", weight, 2);
+  check_dtype("embedding", "ids", ids, DType::i32);
+  const std::int64_t vocabulary = weight.dim(0), d = weight.dim(1), n = ids.numel();
+  for (const std::int32_t id : ids.values<std::int32_t>())
+    if (id < 0 || id >= vocabulary)
+      throw DataError(expected_got("embedding", "ids in [0, " + std::to_string(vocabulary) + ")", std::to_string(id),
+                                   "was the text encoded with another tokenizer?"));
+  Op op("embedding", {weight}, where);
+  Tensor y = Tensor::empty(ids.shape().with_inserted(ids.rank(), d), weight.dtype());
+  op.ran(kernels::embedding({ids.reshape({n}), weight.value(), y.reshape({n, d})}));
+  return op.finish(y, {ids.reshape({n})}, [n, d](Backward& back) {
+    const auto [dw, add] = back.slot(0);
+    kernels::embedding_backward({back.saved(0), back.dout().reshape({n, d}), dw, add});
+  });
+}
+
+}  // namespace blalm::ops
