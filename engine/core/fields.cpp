@@ -1,0 +1,187 @@
+#include "blalm/core/fields.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+#include "blalm/core/error.h"
+
+namespace blalm {
+namespace {
+
+template <class T>
+std::optional<T> parse(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional<T>(value) : std::nullopt;
+}
+
+// "12", "100k", "1.5M" as an integer that a double holds exactly; nothing when it is none.
+template <class T>
+std::optional<T> parse_integer(std::string_view text) {
+  if (const auto plain = parse<T>(text)) return plain;
+  double factor = 1;
+  if (text.ends_with('k')) factor = 1e3;
+  if (text.ends_with('M')) factor = 1e6;
+  if (factor > 1) text.remove_suffix(1);
+  const auto number = parse<double>(text);
+  if (!number || !std::isfinite(*number)) return {};
+  const double value = *number * factor;
+  if (value != std::floor(value) || std::abs(value) > 9e15 || (std::is_unsigned_v<T> && value < 0)) return {};
+  return static_cast<T>(value);
+}
+
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    parts.emplace_back(text.substr(0, comma));
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  }
+  return parts;
+}
+
+}  // namespace
+
+void Field::check_number(double value, std::string_view text) const {
+  if (std::isfinite(value) && (exclusive_minimum ? value > minimum : value >= minimum) && value <= maximum) return;
+  std::string range = "a finite number";
+  if (std::isfinite(minimum)) range = fmt::format("{} {}", exclusive_minimum ? "a number above" : "a number of at least", minimum);
+  if (std::isfinite(maximum)) range += fmt::format("{} at most {}", std::isfinite(minimum) ? " and" : ", of", maximum);
+  throw ConfigError(expected_got(path(), range, text));
+}
+
+void Field::set(std::string_view text) const {
+  const auto refuse = [&](std::string_view expected) { throw ConfigError(expected_got(path(), expected, text)); };
+  switch (kind) {
+    case FieldKind::integer: {
+      const auto value = parse_integer<std::int64_t>(text);
+      const auto wide = parse_integer<std::uint64_t>(text);
+      if (!value && !wide) refuse("a whole number");
+      check_number(value ? static_cast<double>(*value) : static_cast<double>(*wide), text);
+      break;
+    }
+    case FieldKind::real: {
+      const auto value = parse<double>(text);
+      if (!value) refuse("a number");
+      check_number(*value, text);
+      break;
+    }
+    case FieldKind::amount: {
+      const auto value = parse<double>(text.ends_with('%') ? text.substr(0, text.size() - 1) : text);
+      if (!value) refuse("a number or a percentage");
+      check_number(*value, text);
+      break;
+    }
+    case FieldKind::boolean:
+      if (text != "true" && text != "false") refuse("true or false");
+      break;
+    case FieldKind::text:
+      if (!choices.empty() && std::ranges::find(choices, text) == choices.end())
+        refuse(fmt::format("one of {}", fmt::join(choices, ", ")));
+      break;
+    case FieldKind::texts: break;
+  }
+  write(text);
+}
+
+Field& Fields::add(std::string key, std::int64_t& value, std::string help) {
+  Field& f = list_.emplace_back(section_, std::move(key), FieldKind::integer, std::move(help));
+  f.read = [&value] { return fmt::format("{}", value); };
+  f.write = [&value, path = f.path()](std::string_view text) {
+    const auto parsed = parse_integer<std::int64_t>(text);
+    if (!parsed) throw ConfigError(expected_got(path, "a number below 2^63", text));
+    value = *parsed;
+  };
+  return f;
+}
+
+Field& Fields::add(std::string key, std::uint64_t& value, std::string help) {
+  Field& f = list_.emplace_back(section_, std::move(key), FieldKind::integer, std::move(help));
+  f.at_least(0);
+  f.read = [&value] { return fmt::format("{}", value); };
+  f.write = [&value](std::string_view text) { value = parse_integer<std::uint64_t>(text).value(); };
+  return f;
+}
+
+Field& Fields::add(std::string key, double& value, std::string help) {
+  Field& f = list_.emplace_back(section_, std::move(key), FieldKind::real, std::move(help));
+  f.read = [&value] { return fmt::format("{}", value); };
+  f.write = [&value](std::string_view text) { value = *parse<double>(text); };
+  return f;
+}
+
+Field& Fields::add(std::string key, bool& value, std::string help) {
+  Field& f = list_.emplace_back(section_, std::move(key), FieldKind::boolean, std::move(help));
+  f.read = [&value] { return std::string(value ? "true" : "false"); };
+  f.write = [&value](std::string_view text) { value = text == "true"; };
+  return f;
+}
+
+Field& Fields::add(std::string key, std::string& value, std::string help) {
+  Field& f = list_.emplace_back(section_, std::move(key), FieldKind::text, std::move(help));
+  f.read = [&value] { return value; };
+  f.write = [&value](std::string_view text) { value = text; };
+  return f;
+}
+
+Field& Fields::add(std::string key, Amount& value, std::string help) {
+  Field& f = list_.emplace_back(section_, std::move(key), FieldKind::amount, std::move(help));
+  f.at_least(0);
+  f.read = [&value] { return fmt::format("{}{}", value.value, value.percent ? "%" : ""); };
+  f.write = [&value](std::string_view text) {
+    const bool percent = text.ends_with('%');
+    value = {*parse<double>(percent ? text.substr(0, text.size() - 1) : text), percent};
+  };
+  return f;
+}
+
+Field& Fields::add(std::string key, std::vector<std::string>& value, std::string help) {
+  Field& f = list_.emplace_back(section_, std::move(key), FieldKind::texts, std::move(help));
+  f.read = [&value] { return fmt::format("{}", fmt::join(value, ",")); };
+  f.write = [&value](std::string_view text) { value = split_list(text); };
+  return f;
+}
+
+void Fields::append(Fields other) {
+  for (Field& f : other.list_) list_.push_back(std::move(f));
+}
+
+const Field& Fields::at(std::string_view path) const {
+  std::vector<std::string> paths;
+  for (const Field& f : list_) {
+    if (f.path() == path) return f;
+    paths.push_back(f.path());
+  }
+  const std::string near = nearest(path, paths);
+  throw ConfigError(expected_got("config", "a known key", path, near.empty() ? "" : "did you mean " + near + "?"));
+}
+
+std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_distance = std::max<std::size_t>(3, name.size() / 3) + 1;
+  for (const std::string& c : candidates) {
+    std::vector<std::size_t> row(c.size() + 1);
+    for (std::size_t j = 0; j <= c.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= name.size(); ++i) {
+      std::size_t diagonal = row[0];
+      row[0] = i;
+      for (std::size_t j = 1; j <= c.size(); ++j) {
+        const std::size_t replaced = diagonal + (name[i - 1] == c[j - 1] ? 0 : 1);
+        diagonal = row[j];
+        row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+      }
+    }
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = c;
+    }
+  }
+  return best;
+}
+
+}  // namespace blalm

@@ -1,0 +1,107 @@
+// Settings, described once. A config struct lists its fields with key, help and bounds; from that list come the TOML
+// reader and writer, the command-line flags, --help, config.json and the axes of an ablation (design §8).
+//
+//   struct OptimConfig {
+//     double lr = 1e-3;
+//     Fields fields() {
+//       Fields f("optim");
+//       f.add("lr", lr, "peak learning rate").at_least(0);
+//       return f;
+//     }
+//   };
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace blalm {
+
+// A share of something or an absolute number: "5%" or "500".
+struct Amount {
+  double value = 0;
+  bool percent = false;
+  // The absolute number, of a whole.
+  double of(double whole) const { return percent ? whole * value / 100 : value; }
+};
+
+enum class FieldKind { integer, real, boolean, text, amount, texts };
+
+// One setting: how to read and write it as text, and what it may be. Refers to the struct that described it.
+class Field {
+ public:
+  Field(std::string section, std::string key, FieldKind kind, std::string help)
+      : section(std::move(section)), key(std::move(key)), kind(kind), help(std::move(help)) {}
+
+  std::string section;  // "optim"; empty for the top level
+  std::string key;      // "lr"
+  FieldKind kind;
+  std::string help;     // one line, without a full stop
+  double minimum = -std::numeric_limits<double>::infinity();
+  double maximum = std::numeric_limits<double>::infinity();
+  bool exclusive_minimum = false;
+  std::vector<std::string> choices;  // of a text; empty: any
+
+  std::string path() const { return section.empty() ? key : section + "." + key; }
+  std::string get() const { return read(); }             // "0.001", "true", "5%"; texts joined by commas
+  // Throws ConfigError naming the path, what is allowed and what came. Integers take k and M: "100k".
+  void set(std::string_view value) const;
+
+  // For descriptions: f.add(…).at_least(1).at_most(8).
+  Field& at_least(double x) { minimum = x; return *this; }
+  Field& above(double x) { minimum = x; exclusive_minimum = true; return *this; }
+  Field& at_most(double x) { maximum = x; return *this; }
+  Field& one_of(std::vector<std::string> names) { choices = std::move(names); return *this; }
+
+  std::function<std::string()> read;
+  std::function<void(std::string_view)> write;  // after set() has checked it
+
+ private:
+  void check_number(double value, std::string_view text) const;
+};
+
+// The fields of one struct or of several, in the order of their description.
+class Fields {
+ public:
+  explicit Fields(std::string section = {}) : section_(std::move(section)) {}
+
+  Field& add(std::string key, std::int64_t& value, std::string help);
+  Field& add(std::string key, std::uint64_t& value, std::string help);
+  Field& add(std::string key, double& value, std::string help);
+  Field& add(std::string key, bool& value, std::string help);
+  Field& add(std::string key, std::string& value, std::string help);
+  Field& add(std::string key, Amount& value, std::string help);
+  Field& add(std::string key, std::vector<std::string>& value, std::string help);
+  // An enum, by the names of its values in order.
+  template <class E>
+    requires std::is_enum_v<E>
+  Field& add(std::string key, E& value, std::vector<std::string> names, std::string help) {
+    Field& f = list_.emplace_back(section_, std::move(key), FieldKind::text, std::move(help));
+    f.choices = names;
+    f.read = [&value, names] { return names[static_cast<std::size_t>(value)]; };
+    f.write = [&value, names](std::string_view text) {
+      for (std::size_t i = 0; i < names.size(); ++i)
+        if (names[i] == text) value = static_cast<E>(i);
+    };
+    return f;
+  }
+
+  void append(Fields other);
+  const std::vector<Field>& list() const { return list_; }
+  // Throws ConfigError with the nearest path when there is none of this name.
+  const Field& at(std::string_view path) const;
+  void set(std::string_view path, std::string_view value) const { at(path).set(value); }
+
+ private:
+  std::string section_;
+  std::vector<Field> list_;
+};
+
+// The candidate with the smallest edit distance to `name`; empty when none comes near.
+std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace blalm

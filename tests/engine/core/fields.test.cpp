@@ -1,0 +1,82 @@
+#include "blalm/core/fields.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+
+#include "blalm/core/error.h"
+
+namespace blalm {
+namespace {
+
+enum class Colour { red, green };
+
+struct Example {
+  std::int64_t size = 4;
+  std::uint64_t seed = 0;
+  double lr = 1e-3;
+  bool tied = true;
+  std::string name = "x";
+  Amount warmup{5, true};
+  Colour colour = Colour::red;
+  std::vector<std::string> files;
+
+  Fields fields() {
+    Fields f("example");
+    f.add("size", size, "how large").at_least(1).at_most(1e7);
+    f.add("seed", seed, "of random numbers");
+    f.add("lr", lr, "learning rate").above(0);
+    f.add("tied", tied, "share weights");
+    f.add("name", name, "what it is called");
+    f.add("warmup", warmup, "steps or share of all steps");
+    f.add("colour", colour, {"red", "green"}, "of the bar");
+    f.add("files", files, "inputs");
+    return f;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("every kind of field reads back what was set") {
+  Example e;
+  const Fields f = e.fields();
+  for (const auto& [key, text, shown] : std::vector<std::array<std::string, 3>>{{"size", "100k", "100000"},
+                                                                               {"seed", "18446744073709551615", "18446744073709551615"},
+                                                                               {"lr", "2e-4", "0.0002"},
+                                                                               {"tied", "false", "false"},
+                                                                               {"name", "a b", "a b"},
+                                                                               {"warmup", "2.5%", "2.5%"},
+                                                                               {"colour", "green", "green"},
+                                                                               {"files", "a,b", "a,b"}}) {
+    f.set("example." + key, text);
+    CHECK(f.at("example." + key).get() == shown);
+  }
+  CHECK(e.size == 100000);
+  CHECK(e.colour == Colour::green);
+  CHECK(e.files.size() == 2);
+  CHECK(e.warmup.of(1000) == 25);
+}
+
+TEST_CASE("bad values name the key, what is allowed and what came") {
+  Example e;
+  const Fields f = e.fields();
+  CHECK_THROWS_WITH_AS(f.set("example.size", "0"), "[example.size] expected a number of at least 1 and at most 10000000, got 0", ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.size", "1.5"), "[example.size] expected a whole number, got 1.5", ConfigError);
+  CHECK_THROWS_AS(f.set("example.size", "99999999999999999999"), ConfigError);
+  CHECK_THROWS_AS(f.set("example.seed", "-1"), ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.lr", "0"), "[example.lr] expected a number above 0, got 0", ConfigError);
+  CHECK_THROWS_AS(f.set("example.lr", "nan"), ConfigError);
+  CHECK_THROWS_AS(f.set("example.lr", ""), ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.colour", "blue"), "[example.colour] expected one of red, green, got blue", ConfigError);
+  CHECK_THROWS_AS(f.set("example.tied", "yes"), ConfigError);
+  CHECK(e.size == 4);
+  CHECK(e.lr == 1e-3);
+}
+
+TEST_CASE("an unknown key comes with the nearest one") {
+  Example e;
+  CHECK_THROWS_WITH_AS(e.fields().at("example.sise"), "[config] expected a known key, got example.sise (did you mean example.size?)", ConfigError);
+  CHECK_THROWS_WITH_AS(e.fields().at("quite_another_thing"), "[config] expected a known key, got quite_another_thing", ConfigError);
+}
+
+}  // namespace blalm
