@@ -1,0 +1,71 @@
+// blalm check FILE...: compares outputs and all gradients with golden files.
+#include <filesystem>
+#include <map>
+
+#include "blalm/apps/check/golden.h"
+#include "blalm/apps/common/command.h"
+#include "blalm/apps/common/options.h"
+
+namespace blalm {
+namespace {
+
+using check::CheckOptions;
+using check::Report;
+
+ops::MlstmForm parse_form(const std::string& name) {
+  const std::map<std::string, ops::MlstmForm> forms = {{"auto", ops::MlstmForm::automatic},
+                                                       {"recurrent", ops::MlstmForm::recurrent},
+                                                       {"parallel", ops::MlstmForm::parallel},
+                                                       {"chunkwise", ops::MlstmForm::chunkwise}};
+  const auto it = forms.find(name);
+  if (it == forms.end()) throw ConfigError(expected_got("form", "recurrent, parallel, chunkwise or auto", name));
+  return it->second;
+}
+
+DType parse_dtype(const std::string& name) {
+  for (const DType d : {DType::f32, DType::f64, DType::bf16})
+    if (name_of(d) == name) return d;
+  throw ConfigError(expected_got("dtype", "f32, f64 or bf16", name));
+}
+
+ExitCode run(int argc, char** argv) {
+  const HelpPage page{"check", "FILE...",
+                      "Compares the engine's outputs and all gradients with golden safetensors files. Exit code 0: all agree; 4: a mismatch; 3: a bad file.",
+                      "check tests/golden/op-*.safetensors --form recurrent"};
+  cxxopts::Options options = make_options(page);
+  options.add_options()("tolerance", "largest relative error, norm over norm (default 1e-4; 1e-3 for extreme-gates files)",
+                        cxxopts::value<double>())(
+      "form", "of the mLSTM: recurrent, parallel, chunkwise or auto", cxxopts::value<std::string>()->default_value("auto"))(
+      "dtype", "to compute in: f32, f64 or bf16", cxxopts::value<std::string>()->default_value("f32"));
+  add_kernel_options(options);
+  const ParsedOptions parsed = parse_options(options, page, argc, argv);
+  if (parsed.help) return ExitCode::kDone;
+  if (parsed.positional.empty()) throw ConfigError(expected_got("blalm check", "one or more files", "none", "see --help"));
+
+  CheckOptions check;
+  if (parsed.values.count("tolerance") > 0) {
+    check.tolerance = parsed.values["tolerance"].as<double>();
+    if (!(check.tolerance > 0)) throw ConfigError(expected_got("tolerance", "a number above 0", std::to_string(check.tolerance)));
+  }
+  check.form = parse_form(parsed.values["form"].as<std::string>());
+  check.dtype = parse_dtype(parsed.values["dtype"].as<std::string>());
+  const KernelChoice choice(kernel_policy_from(parsed.values));
+
+  Report report;
+  for (const std::string& path : parsed.positional) {
+    try {
+      check::check_op(SafetensorsFile::open(path), check, report);
+    } catch (const ConfigError&) {
+      throw;  // the flags are wrong, not the file
+    } catch (const Error& e) {
+      report.bad_file(path, e.what());
+    }
+  }
+  return report.finish();
+}
+
+}  // namespace
+
+constinit const Command check_command{"check", "compare outputs and gradients with golden files", run};
+
+}  // namespace blalm

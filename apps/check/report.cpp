@@ -1,0 +1,46 @@
+#include "blalm/apps/check/report.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+namespace blalm::check {
+
+double relative_error(const Tensor& got, const Tensor& reference) {
+  if (!got.defined() || got.shape() != reference.shape()) return std::numeric_limits<double>::infinity();
+  double difference = 0, norm = 0;
+  for (std::int64_t i = 0; i < reference.numel(); ++i) {
+    const double want = reference.at(i), d = got.at(i) - want;
+    difference += d * d;
+    norm += want * want;
+  }
+  if (!std::isfinite(difference)) return std::numeric_limits<double>::infinity();
+  return std::sqrt(norm > 0 ? difference / norm : difference);
+}
+
+void Report::compare(const std::string& file, const std::string& tensor, const Tensor& got, const Tensor& reference, double tolerance) {
+  if (file != current_) {
+    fmt::print("{}\n", file);
+    current_ = file;
+  }
+  const double error = relative_error(got, reference);
+  const bool ok = error <= tolerance;
+  ++(ok ? passed_ : failed_);
+  fmt::print("  {:<44} {:<22} {:>9.2e}  {}\n", tensor, reference.str(), error,
+             ok ? "ok" : fmt::format("FAILED: more than {:.0e}", tolerance));
+}
+
+void Report::bad_file(const std::string& file, const std::string& message) {
+  ++bad_;
+  std::fflush(stdout);
+  fmt::print(stderr, "blalm check: {}: {}\n", file, message);
+}
+
+ExitCode Report::finish() const {
+  fmt::print("{} passed, {} failed\n", passed_, failed_);
+  return bad_ > 0 ? ExitCode::kData : failed_ > 0 ? ExitCode::kNumeric : ExitCode::kDone;
+}
+
+}  // namespace blalm::check

@@ -1,0 +1,29 @@
+// What `blalm check` prints: one line a tensor with its relative error, and the count at the end.
+#pragma once
+
+#include <string>
+
+#include "blalm/core/error.h"
+#include "blalm/core/tensor.h"
+
+namespace blalm::check {
+
+// Norm of the difference over the norm of the reference, in f64; infinity for NaN or different shapes. A reference of
+// zeros counts absolute differences.
+double relative_error(const Tensor& got, const Tensor& reference);
+
+class Report {
+ public:
+  // Prints the line of one tensor and counts it.
+  void compare(const std::string& file, const std::string& tensor, const Tensor& got, const Tensor& reference, double tolerance);
+  // Prints a file that could not be checked.
+  void bad_file(const std::string& file, const std::string& message);
+  // Prints "N passed, M failed"; 0, or 4 on a mismatch, 3 on a bad file.
+  ExitCode finish() const;
+
+ private:
+  std::string current_;
+  int passed_ = 0, failed_ = 0, bad_ = 0;
+};
+
+}  // namespace blalm::check

@@ -1,0 +1,20 @@
+// The commands of the program, one folder each.
+#pragma once
+
+#include <string_view>
+
+#include "blalm/core/error.h"
+
+namespace blalm {
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;  // one line for the list
+  // argv[0] is the command's name. Throws Error; what it returns is the exit code.
+  ExitCode (*run)(int argc, char** argv);
+};
+
+extern const Command check_command;
+extern const Command inspect_command;
+
+}  // namespace blalm

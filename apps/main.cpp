@@ -1,0 +1,57 @@
+// The program: finds the command, runs it, and turns errors into one line and an exit code (design §10).
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <string_view>
+#include <vector>
+
+#include "blalm/apps/common/command.h"
+#include "blalm/core/error.h"
+#include "blalm/core/fields.h"
+
+namespace {
+
+using blalm::Command;
+
+const std::vector<Command> kCommands = {blalm::check_command, blalm::inspect_command};
+
+void list_commands() {
+  fmt::print("blalm trains and inspects small language models with linear attention, on CPUs.\n\nusage: blalm COMMAND [OPTIONS]\n\n");
+  for (const Command& c : kCommands) fmt::print("  {:<10} {}\n", c.name, c.summary);
+  fmt::print("\n'blalm COMMAND --help' gives options, defaults and an example.\n");
+}
+
+int run(int argc, char** argv) {
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  if (name.empty() || name == "help" || name == "--help" || name == "-h") {
+    list_commands();
+    return 0;
+  }
+  if (name == "--version") {
+    fmt::print("blalm {}\n", BLALM_VERSION);
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& c : kCommands) {
+    if (c.name == name) return static_cast<int>(c.run(argc - 1, argv + 1));
+    names.emplace_back(c.name);
+  }
+  const std::string near = blalm::nearest(name, names);
+  throw blalm::ConfigError(blalm::expected_got("blalm", "a command", name,
+                                               near.empty() ? "'blalm' lists them" : "did you mean " + near + "?"));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const blalm::Error& e) {
+    fmt::print(stderr, "blalm: {}\n", e.what());
+    return static_cast<int>(e.exit_code());
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "blalm: {}\n", e.what());
+    return static_cast<int>(blalm::ExitCode::kData);
+  }
+}

@@ -1,0 +1,121 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "blalm/io/safetensors.h"
+#include "tests/support/program.h"
+
+namespace blalm {
+namespace {
+
+using testing::Outcome;
+using testing::run_blalm;
+
+const std::string kGolden = BLALM_GOLDEN_DIR;
+
+bool contains(const Outcome& o, const std::string& words) { return o.output.find(words) != std::string::npos; }
+
+// A folder that goes with the test.
+struct Folder {
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("blalm-cli-test-" + std::to_string(getpid()));
+};
+
+// A golden file with one tensor changed or left out.
+std::filesystem::path altered(const Folder& folder, const std::string& name, const std::string& tensor, bool leave_out) {
+  const SafetensorsFile file = SafetensorsFile::open(kGolden + "/" + name);
+  SafetensorsWriter writer;
+  for (const auto& [key, value] : file.metadata()) writer.metadata(key, value);
+  for (const std::string& key : file.names()) {
+    Tensor t = file.load(key);
+    if (key == tensor && leave_out) continue;
+    if (key == tensor) t.mutable_data<float>()[3] += 0.5F;
+    writer.add(key, t);
+  }
+  writer.write(folder.path / name);
+  return folder.path / name;
+}
+
+}  // namespace
+
+TEST_CASE("alone it lists the commands; an unknown one is a usage error with the nearest name") {
+  const Outcome alone = run_blalm("");
+  CHECK(alone.exit_code == 0);
+  CHECK(contains(alone, "  check "));
+  const Outcome wrong = run_blalm("chek");
+  CHECK(wrong.exit_code == 2);
+  CHECK(wrong.output == "blalm: [blalm] expected a command, got chek (did you mean check?)\n");
+}
+
+TEST_CASE("every command's help shows options and an example") {
+  for (const std::string command : {"check", "inspect"}) {
+    const Outcome help = run_blalm(command + " --help");
+    CHECK(help.exit_code == 0);
+    CHECK(contains(help, "example: blalm " + command));
+  }
+}
+
+TEST_CASE("check passes the golden files, in every form of the mLSTM and with every backend") {
+  for (const std::string form : {"auto", "recurrent", "parallel", "chunkwise"})
+    for (const std::string backend : {"cpu", "auto"}) {
+      const Outcome o = run_blalm("check '" + kGolden + "/op-mlstm.safetensors' --form " + form + " --backend " + backend);
+      CHECK_MESSAGE(o.exit_code == 0, o.output);
+      CHECK(contains(o, "6 passed, 0 failed\n"));
+    }
+  const Outcome all = run_blalm("check '" + kGolden + "'/op-*.safetensors");
+  CHECK_MESSAGE(all.exit_code == 0, all.output);
+}
+
+TEST_CASE("a mismatch is exit code 4 and names the tensor") {
+  const Folder folder;
+  const auto path = altered(folder, "op-rms-norm.safetensors", "grad/w", false);
+  const Outcome o = run_blalm("check '" + path.string() + "'");
+  CHECK(o.exit_code == 4);
+  CHECK(contains(o, "FAILED: more than 1e-04"));
+  CHECK(contains(o, "2 passed, 1 failed\n"));
+  CHECK(run_blalm("check '" + path.string() + "' --tolerance 10").exit_code == 0);
+}
+
+TEST_CASE("a bad file is exit code 3, and the others are still checked") {
+  const Folder folder;
+  const auto path = altered(folder, "op-rms-norm.safetensors", "grad/w", true);
+  const Outcome o = run_blalm("check '" + path.string() + "' '" + kGolden + "/op-mlstm.safetensors' /nowhere/x.safetensors");
+  CHECK(o.exit_code == 3);
+  CHECK(contains(o, "grad/w"));
+  CHECK(contains(o, "8 passed, 0 failed\n"));
+  CHECK(contains(o, "/nowhere/x.safetensors"));
+
+  std::ofstream(folder.path / "cut.safetensors", std::ios::binary) << "\xff\xff\xff\x7f";
+  const Outcome cut = run_blalm("check '" + (folder.path / "cut.safetensors").string() + "'");
+  CHECK(cut.exit_code == 3);
+  CHECK(contains(cut, "cut.safetensors"));
+}
+
+TEST_CASE("wrong usage is exit code 2, in one line") {
+  for (const auto& [arguments, words] : {std::pair<std::string, std::string>{"check", "expected one or more files"},
+                                         {"check --tolerence 1 x", "did you mean --tolerance?"},
+                                         {"check x --form spiral", "expected recurrent, parallel, chunkwise or auto, got spiral"},
+                                         {"check x --backend gpu", "expected auto, cpu or onednn, got gpu"},
+                                         {"check x --tolerance -1", "above 0"},
+                                         {"check x --tolerance abc", "abc"},
+                                         {"check x --kernel matmul", "expected KERNEL=IMPLEMENTATION"},
+                                         {"check x --kernel matmul=cuda", "expected one of onednn:bf16"},
+                                         {"inspect everything", "expected kernels"}}) {
+    const Outcome o = run_blalm(arguments);
+    INFO(arguments);
+    CHECK_MESSAGE(o.exit_code == 2, o.output);
+    CHECK_MESSAGE(contains(o, words), o.output);
+    CHECK(std::count(o.output.begin(), o.output.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("inspect kernels lists every implementation") {
+  const Outcome o = run_blalm("inspect kernels");
+  CHECK(o.exit_code == 0);
+  CHECK(contains(o, "onednn:bf16"));
+  CHECK(contains(o, "reference"));
+}
+
+}  // namespace blalm
