@@ -24,7 +24,7 @@ Op::Op(std::string_view name, std::span<const Var> inputs, Location where)
   }
   if (tape_ != nullptr && !tape_->recording()) tape_ = nullptr;
   inputs_.reserve(inputs.size());
-  for (const Var& v : inputs) inputs_.push_back({v.id(), v.shape(), v.dtype()});
+  for (const Var& v : inputs) inputs_.push_back({v.id(), v.shape(), v.dtype(), v.defined()});
 }
 
 void Op::record_on(Tape& tape) {

@@ -18,6 +18,23 @@ class Recompute {
     inner.backward_hooks_ = outer.backward_hooks_;
   }
   static std::int32_t scope(const Tape& tape) { return tape.scope_; }
+
+  // Runs a segment for the first time: unrecorded, but as a part of training if that is what goes on.
+  class FirstRun {
+   public:
+    explicit FirstRun(Tape& tape) : tape_(tape), training_(tape.training()), depth_(tape.training_depth_), no_grad_(tape) {
+      if (training_) tape_.training_depth_ = tape_.no_grad_depth_;
+    }
+    ~FirstRun() { tape_.training_depth_ = depth_; }
+    FirstRun(const FirstRun&) = delete;
+    FirstRun& operator=(const FirstRun&) = delete;
+
+   private:
+    Tape& tape_;
+    bool training_;
+    int depth_;
+    NoGrad no_grad_;
+  };
 };
 
 Var recompute(Tape& tape, std::span<const Var> inputs, Segment segment, Location where) {
@@ -32,7 +49,7 @@ Var recompute(Tape& tape, std::span<const Var> inputs, Segment segment, Location
   }
   Tensor output;
   {
-    NoGrad guard(tape);
+    const Recompute::FirstRun guard(tape);
     output = segment(tape, constants).value();
   }
   op.ran("composed");

@@ -34,6 +34,7 @@ struct NodeInput {
   ValueId id = kConstant;
   Shape shape;
   DType dtype = DType::f32;
+  bool given = false;                // false: an optional input that was left out
 };
 
 // One operation that ran.
@@ -105,6 +106,9 @@ class Tape {
   // Random numbers for ops such as dropout; recompute replays them.
   Rng& rng() { return rng_; }
   bool recording() const { return no_grad_depth_ == 0; }
+  // Whether what runs now belongs to a training step: it is recorded, or it is the first run of a recompute segment,
+  // which will be recorded when it runs again. Ops such as dropout act only then.
+  bool training() const { return no_grad_depth_ == training_depth_; }
 
  private:
   friend class NoGrad;
@@ -133,6 +137,7 @@ class Tape {
   std::vector<BackwardHook> backward_hooks_;
   Rng rng_;
   int no_grad_depth_ = 0;
+  int training_depth_ = 0;  // the no_grad_depth_ that counts as training
   std::uint32_t generation_ = 1;
   bool swept_ = false;
 };

@@ -17,7 +17,7 @@ std::string name_of_value(const Tape& tape, ValueId id) {
 std::string inputs(const Tape& tape, const Node& node) {
   std::string text;
   for (const NodeInput& in : node.inputs) {
-    if (in.id == kConstant && in.shape.rank() == 0 && in.shape.numel() == 0) continue;
+    if (!in.given) continue;
     text += (text.empty() ? "" : ", ") + name_of_value(tape, in.id) + " " + in.shape.str();
   }
   return text;
@@ -51,7 +51,7 @@ std::string human_bytes(std::int64_t bytes) {
 
 std::string table(const Tape& tape, TableOptions options) {
   std::vector<std::string> header = {"#", "op", "module", "inputs", "outputs", "kernel", "saved"};
-  if (options.times) header.insert(header.end(), {"forward ms", "backward ms"});
+  if (options.times) header.insert(header.end(), {"forward us", "backward us"});
   if (options.places) header.push_back("called at");
   std::vector<std::vector<std::string>> rows = {header};
   double forward = 0, backward = 0, flops = 0;
@@ -61,8 +61,8 @@ std::string table(const Tape& tape, TableOptions options) {
     std::vector<std::string> row = {fmt::format("{}", i), std::string(n.op), tape.scope_name(n.scope), inputs(tape, n),
                                     outputs(tape, n), std::string(n.implementation), human_bytes(n.saved_bytes)};
     if (options.times) {
-      row.push_back(fmt::format("{:.3f}", 1e3 * n.forward_seconds));
-      row.push_back(fmt::format("{:.3f}", 1e3 * n.backward_seconds));
+      row.push_back(fmt::format("{:.1f}", 1e6 * n.forward_seconds));
+      row.push_back(fmt::format("{:.1f}", 1e6 * n.backward_seconds));
     }
     if (options.places) row.push_back(place(n.where));
     rows.push_back(std::move(row));
@@ -81,7 +81,7 @@ std::string table(const Tape& tape, TableOptions options) {
     for (std::size_t c = 0; c < row.size(); ++c) {
       if (width[c] == 0) continue;
       const std::size_t w = std::max(width[c], header[c].size());
-      const bool number = header[c] == "#" || header[c] == "saved" || header[c].ends_with("ms");
+      const bool number = header[c] == "#" || header[c] == "saved" || header[c].ends_with("us");
       line += number ? fmt::format("{:>{}}  ", row[c], w) : fmt::format("{:<{}}  ", row[c], w);
     }
     line.erase(line.find_last_not_of(' ') + 1);

@@ -8,7 +8,7 @@
 namespace blalm::inspect {
 
 struct TableOptions {
-  bool times = true;      // forward and backward milliseconds (left out where output must not change from run to run)
+  bool times = true;      // forward and backward microseconds (left out where output must not change from run to run)
   bool places = true;     // the source line that called each op
 };
 
