@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")/.."
 blalm_more_packages=""
 . apps/setup.sh
-blalm_build release -DBLALM_TESTS=OFF
+blalm_build release first_tape
 exec build/release/first_tape

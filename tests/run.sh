@@ -7,5 +7,5 @@ set -eu
 cd "$(dirname "$0")/.."
 blalm_more_packages=""
 . apps/setup.sh
-blalm_build release -DBLALM_TESTS=ON ${BLALM_CMAKE_ARGUMENTS:-}
+blalm_build release all ${BLALM_CMAKE_ARGUMENTS:-}
 exec ctest --preset release "$@"

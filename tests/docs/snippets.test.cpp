@@ -1,0 +1,69 @@
+// Code in the documentation must stand in the file that it names: a path in backquotes on the line above a block.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+struct Snippet {
+  std::string document, file, code;
+};
+
+std::vector<Snippet> snippets(const std::filesystem::path& document) {
+  std::vector<Snippet> found;
+  std::istringstream in(read(document));
+  std::string previous;
+  for (std::string line; std::getline(in, line); previous = line) {
+    if (line != "```cpp" || previous.size() < 3 || previous.front() != '`' || previous.back() != '`') continue;
+    Snippet s{document.filename().string(), previous.substr(1, previous.size() - 2), ""};
+    while (std::getline(in, line) && line != "```") s.code += line + "\n";
+    found.push_back(s);
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("code quoted in docs/ is the code of the tree") {
+  const std::filesystem::path root = BLALM_SOURCE_DIR;
+  int checked = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(root / "docs")) {
+    if (entry.path().extension() != ".md") continue;
+    for (const Snippet& s : snippets(entry.path())) {
+      ++checked;
+      const std::string source = read(root / s.file);
+      CHECK_MESSAGE(source.find(s.code) != std::string::npos, s.document << " quotes code that is not in " << s.file << ":\n" << s.code);
+    }
+  }
+  CHECK(checked >= 10);
+}
+
+TEST_CASE("files and folders that the documentation names exist") {
+  const std::filesystem::path root = BLALM_SOURCE_DIR;
+  std::vector<std::filesystem::path> documents = {root / "README.md"};
+  for (const auto& entry : std::filesystem::directory_iterator(root / "docs"))
+    if (entry.path().extension() == ".md") documents.push_back(entry.path());
+  for (const auto& document : documents) {
+    const std::string text = read(document);
+    for (std::size_t at = text.find('`'); at != std::string::npos;) {
+      const std::size_t end = text.find('`', at + 1);
+      if (end == std::string::npos) break;
+      const std::string word = text.substr(at + 1, end - at - 1);
+      for (const std::string top : {"engine/", "models/", "optim/", "data/", "apps/", "tests/", "docs/"})
+        if (word.starts_with(top) && word.find_first_of(" *\n") == std::string::npos)
+          CHECK_MESSAGE(std::filesystem::exists(root / word), document.filename().string() << " names " << word);
+      at = text.find('`', end + 1);
+    }
+  }
+}
