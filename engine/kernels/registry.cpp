@@ -5,6 +5,7 @@
 #include "blalm/kernels/elementwise.h"
 #include "blalm/kernels/embedding.h"
 #include "blalm/kernels/matmul.h"
+#include "blalm/kernels/mlstm.h"
 #include "blalm/kernels/norm.h"
 #include "blalm/kernels/reduce.h"
 
@@ -13,7 +14,7 @@ namespace blalm {
 const std::vector<const KernelBase*>& all_kernels() {
   using namespace kernels;
   static const std::vector<const KernelBase*> list = {
-      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &rms_norm, &rms_norm_backward,
+      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward,
   };
   return list;
 }

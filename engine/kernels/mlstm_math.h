@@ -1,0 +1,51 @@
+// The functions of single numbers that every implementation of the mLSTM shares.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "blalm/core/dtype.h"
+
+namespace blalm::kernels {
+
+// Stabilisers are real: they are constants of the differentiation, and the complex step must not reach them.
+template <class S>
+using Real = decltype(real_part(S()));
+
+// log σ(x) without overflow: no exponent is positive.
+template <class S>
+S log_sigmoid(S x) {
+  if constexpr (std::is_same_v<S, Complex>) {
+    return x.real() >= 0 ? -std::log(1.0 + std::exp(-x)) : x - std::log(1.0 + std::exp(x));
+  } else {
+    return std::min(x, S(0)) - std::log1p(std::exp(-std::abs(x)));
+  }
+}
+
+// d log σ(x) / dx = σ(-x) = exp(log σ(-x)).
+template <class S>
+S log_sigmoid_derivative(S x) {
+  return std::exp(log_sigmoid(-x));
+}
+
+// h_t = num_t / (N_t + eps) with N_t = max(|a_t|, exp(-m_t)), and what its gradient needs.
+//
+// exp(-m) is the one exponential here whose argument may be positive. Soft-capped gates keep |m| < 15. Beyond ±80
+// (±700 in f64) the exponent is held: h is then below e^-80 |num|, or N would round to 0 where a_t = 0; either way
+// nothing becomes infinite or NaN.
+template <class S>
+struct MlstmNormaliser {
+  S inverse;  // 1 / (N + eps)
+  S slope;    // dN/da = [|a| > exp(-m)] sign(a); 0 at the kink
+
+  MlstmNormaliser(S a, Real<S> m, double eps) {
+    using R = Real<S>;
+    constexpr R limit = std::is_same_v<R, float> ? R(80) : R(700);
+    const R floor = std::exp(std::clamp(-m, -limit, limit));
+    slope = S(real_part(a) > floor ? R(1) : real_part(a) < -floor ? R(-1) : R(0));
+    const S N = real_part(slope) == 0 ? S(floor) : slope * a;
+    inverse = S(R(1)) / (N + static_cast<R>(eps));
+  }
+};
+
+}  // namespace blalm::kernels
