@@ -10,9 +10,10 @@ std::vector<OpCensus> reduce();
 std::vector<OpCensus> rms_norm();
 std::vector<OpCensus> matmul();
 std::vector<OpCensus> cross_entropy();
+std::vector<OpCensus> mlstm();
 
 inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm, matmul, cross_entropy,
+    elementwise, reduce, rms_norm, matmul, cross_entropy, mlstm,
 };
 
 }  // namespace blalm::census
