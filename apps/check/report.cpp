@@ -35,7 +35,8 @@ void Report::compare(const std::string& file, const std::string& tensor, const T
 void Report::bad_file(const std::string& file, const std::string& message) {
   ++bad_;
   std::fflush(stdout);
-  fmt::print(stderr, "blalm check: {}: {}\n", file, message);
+  const bool named = message.find(file.substr(file.find_last_of('/') + 1)) != std::string::npos;
+  fmt::print(stderr, "blalm: {}{}\n", named ? "" : file + ": ", message);
 }
 
 ExitCode Report::finish() const {
