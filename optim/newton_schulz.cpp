@@ -60,7 +60,7 @@ void polynomial(const Tensor& p, const Tensor& q) {
 // c = alpha a b, matrix by matrix; either may be transposed.
 void multiply(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& c, double alpha = 1) {
   kernels::matmul(
-      {kernels::matrices(a, ta), kernels::matrices(b, tb), kernels::matrices(c), a.dim(0), 1, alpha, false});
+      {kernels::matrices(a, ta), kernels::matrices(b, tb), kernels::matrices(c), 1, a.dim(0), alpha, false});
 }
 
 void check(const Tensor& u, DType operands) {
