@@ -115,7 +115,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  // The parser calls this only for numbers written with a sign.
+  // The parser calls this for numbers written with a minus sign; -0 is 0.
   bool number_integer(std::int64_t value) override {
     if (value < 0) unexpected(fmt::format("{}", value));
     return number_unsigned(static_cast<std::uint64_t>(value));
