@@ -1,0 +1,153 @@
+#include "blalm/apps/common/settings.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "blalm/core/error.h"
+#include "blalm/io/mapped_file.h"
+
+namespace blalm {
+namespace {
+
+std::optional<std::string> scalar_text(const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return fmt::format("{}", number->get());
+  if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
+  if (const auto* flag = node.as_boolean()) return std::string(flag->get() ? "true" : "false");
+  return {};
+}
+
+void flatten(const toml::table& table, const std::string& prefix, const std::string& file, std::vector<Setting>& settings) {
+  for (const auto& [key, node] : table) {
+    const std::string path = prefix.empty() ? std::string(key.str()) : prefix + "." + std::string(key.str());
+    const std::string origin = fmt::format("{}:{}", file, node.source().begin.line);
+    if (const toml::table* inner = node.as_table()) {
+      flatten(*inner, path, file, settings);
+      continue;
+    }
+    std::optional<std::string> text = scalar_text(node);
+    if (const toml::array* array = node.as_array()) {
+      text = std::string();
+      for (const toml::node& element : *array) {
+        const auto item = scalar_text(element);
+        if (!item) throw ConfigError(expected_got(origin, fmt::format("a list of plain values for {}", path), "a nested one"));
+        *text += (text->empty() ? "" : ",") + *item;
+      }
+    }
+    if (!text) throw ConfigError(expected_got(origin, fmt::format("a text, number, boolean or list for {}", path), "another kind of value"));
+    settings.push_back({path, *text, origin});
+  }
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '\n') out += "\\n";
+    else out += c;
+  }
+  return out + "\"";
+}
+
+std::string toml_value(const Field& field) {
+  const std::string text = field.get();
+  switch (field.kind) {
+    case FieldKind::boolean:
+    case FieldKind::integer: return text;
+    case FieldKind::real: return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+    case FieldKind::amount: return text.ends_with('%') ? quoted(text) : text;
+    case FieldKind::text: return quoted(text);
+    case FieldKind::texts: {
+      std::string list;
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t comma = std::min(text.find(',', at), text.size());
+        list += (list.empty() ? "" : ", ") + quoted(text.substr(at, comma - at));
+        at = comma + 1;
+      }
+      return "[" + list + "]";
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<Setting> read_settings(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  std::vector<Setting> settings;
+  try {
+    flatten(toml::parse(file.text(), path.string()), "", path.string(), settings);
+  } catch (const toml::parse_error& e) {
+    throw ConfigError(fmt::format("{}:{}: {}", path.string(), e.source().begin.line, e.description()));
+  }
+  return settings;
+}
+
+std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Fields& fields) {
+  std::vector<Setting> settings;
+  std::vector<std::string> rest;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const std::size_t equals = argument.find('=');
+    const std::string path = argument.starts_with("--") ? argument.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
+    const bool known = std::ranges::any_of(fields.list(), [&](const Field& f) { return f.path() == path; });
+    if (path.empty() || (!known && path.find('.') == std::string::npos)) {
+      rest.push_back(argument);
+      continue;
+    }
+    if (equals == std::string::npos && i + 1 >= arguments.size()) {
+      fields.at(path);  // an unknown key is the better error
+      throw ConfigError(expected_got("--" + path, "a value", "the end of the command line"));
+    }
+    settings.push_back({path, equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1), "--" + path});
+  }
+  arguments = std::move(rest);
+  return settings;
+}
+
+void apply(const std::vector<Setting>& settings, const Fields& fields) {
+  for (const Setting& s : settings) {
+    try {
+      fields.set(s.path, s.value);
+    } catch (const ConfigError& e) {
+      if (s.origin.starts_with("--")) throw;
+      throw ConfigError(fmt::format("{}: {}", s.origin, e.what()));
+    }
+  }
+}
+
+std::string take(std::vector<Setting>& settings, const std::string& path, const std::string& fallback) {
+  std::string value = fallback;
+  for (const Setting& s : settings)
+    if (s.path == path) value = s.value;
+  std::erase_if(settings, [&](const Setting& s) { return s.path == path; });
+  return value;
+}
+
+std::string to_toml(const Fields& fields) {
+  std::string text, section;
+  for (const Field& f : fields.list()) {
+    if (f.section != section) text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", f.section);
+    section = f.section;
+    const std::string assignment = fmt::format("{} = {}", f.key, toml_value(f));
+    text += fmt::format("{:<36} # {}\n", assignment, f.help);
+  }
+  return text;
+}
+
+std::string fields_help(const Fields& fields) {
+  std::string text;
+  for (const Field& f : fields.list()) {
+    std::string value = f.get();
+    if (value.size() > 24) value = value.substr(0, 21) + "...";
+    text += fmt::format("  {:<32} {}{}\n", fmt::format("--{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X"), f.help,
+                        value.empty() ? "" : fmt::format(" ({})", value));
+    if (!f.choices.empty()) text += fmt::format("  {:<32} one of {}\n", "", fmt::join(f.choices, ", "));
+  }
+  return text;
+}
+
+}  // namespace blalm

@@ -1,0 +1,40 @@
+// Settings from a TOML file and from flags, for everything that describes its fields (core/fields.h).
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "blalm/core/fields.h"
+
+namespace blalm {
+
+// A setting on its way to a field: path, value, and where it came from, for errors.
+struct Setting {
+  std::string path;   // "optim.lr"
+  std::string value;  // as text
+  std::string origin; // "run.toml:7" or "--optim.lr"
+};
+
+// All settings of a TOML file, flattened: [optim] lr = 1e-3 gives optim.lr. DataError when it cannot be read, ConfigError
+// "FILE:LINE: …" for what is not TOML or not a value that a field can hold (dates, nested lists).
+std::vector<Setting> read_settings(const std::filesystem::path& file);
+
+// Takes "--section.key value" and "--section.key=value" out of the arguments for every path of `fields` (and anything
+// with a dot in it, which then is an unknown key). ConfigError when a value is missing.
+std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Fields& fields);
+
+// Sets the fields. An unknown key is a ConfigError with the nearest known one; errors name the origin.
+void apply(const std::vector<Setting>& settings, const Fields& fields);
+
+// The fields as commented TOML, which read_settings reads back to the same values.
+std::string to_toml(const Fields& fields);
+
+// The value of the last setting of this path, which is removed; `fallback` when there is none.
+std::string take(std::vector<Setting>& settings, const std::string& path, const std::string& fallback);
+
+// For --help: one line a field, "--optim.lr X   peak learning rate (0.001)".
+std::string fields_help(const Fields& fields);
+
+}  // namespace blalm
