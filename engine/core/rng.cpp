@@ -34,12 +34,16 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::uint64_
   return c;
 }
 
+std::array<std::uint32_t, 4> Rng::words(std::uint64_t index) const {
+  return philox({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+                 static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
+                seed_);
+}
+
 std::uint32_t Rng::next_u32() {
-  const std::uint64_t block = position_ / 4;
-  const auto words = philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
-                             static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
-                            seed_);
-  return words[position_++ % 4];
+  const std::uint32_t word = words(position_ / 4)[position_ % 4];
+  ++position_;
+  return word;
 }
 
 double Rng::uniform() { return static_cast<double>(next_u64() >> 11) * 0x1.0p-53; }

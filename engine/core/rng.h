@@ -16,6 +16,8 @@ class Rng {
  public:
   explicit Rng(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
 
+  // Words 4·index to 4·index + 3 of the stream, whatever its position.
+  std::array<std::uint32_t, 4> words(std::uint64_t index) const;
   std::uint32_t next_u32();
   std::uint64_t next_u64() { return (std::uint64_t{next_u32()} << 32) | next_u32(); }
   double uniform();                          // [0, 1), 53 bits
