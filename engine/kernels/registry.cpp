@@ -1,6 +1,7 @@
 #include "blalm/kernels/registry.h"
 
 #include "blalm/kernels/accumulate.h"
+#include "blalm/kernels/copy.h"
 #include "blalm/kernels/cross_entropy.h"
 #include "blalm/kernels/elementwise.h"
 #include "blalm/kernels/embedding.h"
@@ -8,13 +9,15 @@
 #include "blalm/kernels/mlstm.h"
 #include "blalm/kernels/norm.h"
 #include "blalm/kernels/reduce.h"
+#include "blalm/kernels/softmax.h"
+#include "blalm/kernels/transpose.h"
 
 namespace blalm {
 
 const std::vector<const KernelBase*>& all_kernels() {
   using namespace kernels;
   static const std::vector<const KernelBase*> list = {
-      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward,
+      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &modulate, &modulate_backward,
   };
   return list;
 }

@@ -10,10 +10,12 @@ std::vector<OpCensus> reduce();
 std::vector<OpCensus> rms_norm();
 std::vector<OpCensus> matmul();
 std::vector<OpCensus> cross_entropy();
+std::vector<OpCensus> shape();
+std::vector<OpCensus> softmax();
 std::vector<OpCensus> mlstm();
 
 inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm, matmul, cross_entropy, mlstm,
+    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, 
 };
 
 }  // namespace blalm::census

@@ -1,0 +1,89 @@
+// Functions of numbers and of rows, written so that the compiler turns float loops over them into vector code without
+// -ffast-math. For double and Complex they are the library's.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "blalm/core/dtype.h"
+
+namespace blalm::kernels::vec {
+
+// e^x. For float: within 1.3 units in the last place; 0 below -87 (no subnormal results), held at e^88 above 88; NaN
+// stays NaN.
+template <class C>
+inline C exp(C x) {
+  if constexpr (std::is_same_v<C, float>) {
+    // x = n ln 2 + r with |r| ≤ ln 2 / 2; e^r by its series, 2^n by the exponent bits. Adding 1.5·2²³ rounds to the
+    // integer n and leaves it in the low bits.
+    constexpr float kRound = 12582912.0F;
+    const float held = std::min(std::max(x, -87.0F), 88.0F);
+    const float shifted = held * 1.44269504F + kRound;
+    const float n = shifted - kRound;
+    const float r = (held - n * 0.693145752F) - n * 1.42860677e-6F;  // ln 2 in two parts: n times the first is exact
+    float p = 1.0F / 5040;
+    p = p * r + 1.0F / 720;
+    p = p * r + 1.0F / 120;
+    p = p * r + 1.0F / 24;
+    p = p * r + 1.0F / 6;
+    p = p * r + 1.0F / 2;
+    p = p * r + 1;
+    p = p * r + 1;
+    const std::int32_t power = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound);
+    const float value = p * std::bit_cast<float>((power + 127) << 23);
+    return x < -87.0F ? 0.0F : value;
+  } else {
+    return std::exp(x);
+  }
+}
+
+// σ(x) = 1 / (1 + e^-x) without overflow.
+template <class C>
+inline C logistic(C x) {
+  if constexpr (std::is_same_v<C, float>) {
+    return 1 / (1 + exp(-x));
+  } else {
+    if (real_part(x) >= 0) return C(1) / (C(1) + std::exp(-x));
+    const C e = std::exp(x);
+    return e / (C(1) + e);
+  }
+}
+
+// Rows are summed in this many interleaved partial sums, which makes vectors of them and rounds less than one would.
+inline constexpr std::int64_t kLanes = 16;
+
+// Σ_{0≤j<n} f(j), in an order that depends on n alone. f has to read the same memory whatever it finds there: g++ 12
+// with -fno-trapping-math miscompiles sums of `condition ? x[j] : 0`. Mask a factor instead.
+template <class C, class F>
+inline C sum(std::int64_t n, F&& f) {
+  C lanes[kLanes]{};
+  std::int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes)
+    for (std::int64_t l = 0; l < kLanes; ++l) lanes[l] += f(j + l);
+  for (std::int64_t l = 0; l < n - j; ++l) lanes[l] += f(j + l);
+  for (std::int64_t width = kLanes / 2; width > 0; width /= 2)
+    for (std::int64_t l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+  return lanes[0];
+}
+
+// The f(j), 0 ≤ j < n, whose real part is largest; n > 0.
+template <class C, class F>
+inline C largest(std::int64_t n, F&& f) {
+  C lanes[kLanes];
+  std::fill_n(lanes, kLanes, f(0));
+  std::int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes)
+    for (std::int64_t l = 0; l < kLanes; ++l) {
+      const C x = f(j + l);
+      lanes[l] = real_part(x) > real_part(lanes[l]) ? x : lanes[l];
+    }
+  for (std::int64_t l = 0; l < n - j; ++l)
+    if (const C x = f(j + l); real_part(x) > real_part(lanes[l])) lanes[l] = x;
+  for (std::int64_t l = 1; l < kLanes; ++l)
+    if (real_part(lanes[l]) > real_part(lanes[0])) lanes[0] = lanes[l];
+  return lanes[0];
+}
+
+}  // namespace blalm::kernels::vec
