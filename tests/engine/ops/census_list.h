@@ -13,9 +13,13 @@ std::vector<OpCensus> cross_entropy();
 std::vector<OpCensus> shape();
 std::vector<OpCensus> softmax();
 std::vector<OpCensus> mlstm();
+std::vector<OpCensus> head_norm();
+std::vector<OpCensus> swiglu();
+std::vector<OpCensus> gate();
+std::vector<OpCensus> modulation();
 
 inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, 
+    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, head_norm, swiglu, gate, modulation, 
 };
 
 }  // namespace blalm::census

@@ -1,0 +1,137 @@
+// Dynamic modulation (spec §10): the sum of the linear-attention branch l and the window branch s, both [..., C], with
+// a learned weight. alpha [n]: entry g rules the channels [g·C/n, (g+1)·C/n). With ρ = ρ(alpha) spread over the
+// channels:
+//   y = l + ρ ⊙ s                    dl = dy            ds = ρ ⊙ dy      dρ_c = Σ_rows dy_c s_c
+//   y = (1 - ρ) ⊙ l + ρ ⊙ s (convex) dl = (1 - ρ) ⊙ dy  ds = ρ ⊙ dy      dρ_c = Σ_rows dy_c (s_c - l_c)
+//   dalpha_g = ρ'(alpha_g) Σ_{c of g} dρ_c
+// ρ' is 1 - ρ² for tanh, ρ(1 - ρ) for sigmoid and convex, 1 for raw, and for clamp 1 inside (0, 1), else 0.
+#include "blalm/kernels/modulation.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "blalm/autograd/op.h"
+#include "blalm/kernels/vector_math.h"
+#include "blalm/ops/check.h"
+#include "blalm/ops/ops.h"
+
+namespace blalm::ops {
+namespace {
+
+template <class C>
+C weight(Modulation kind, C alpha) {
+  switch (kind) {
+    case Modulation::tanh: return std::tanh(alpha);
+    case Modulation::sigmoid:
+    case Modulation::convex: return kernels::vec::logistic(alpha);
+    case Modulation::clamp: return real_part(alpha) <= 0 ? C(0) : real_part(alpha) >= 1 ? C(1) : alpha;
+    default: return alpha;
+  }
+}
+
+template <class C>
+C slope(Modulation kind, C alpha) {
+  const C rho = weight(kind, alpha);
+  switch (kind) {
+    case Modulation::tanh: return C(1) - rho * rho;
+    case Modulation::sigmoid:
+    case Modulation::convex: return rho * (C(1) - rho);
+    case Modulation::clamp: return real_part(alpha) > 0 && real_part(alpha) < 1 ? C(1) : C(0);
+    default: return C(1);
+  }
+}
+
+// ρ of each of `channels`.
+Tensor spread(Modulation kind, const Tensor& alpha, std::int64_t channels) {
+  Tensor rho = Tensor::empty({channels}, alpha.dtype());
+  visit_floating(alpha.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    T* out = rho.mutable_data<T>();
+    const std::int64_t groups = alpha.numel(), size = groups == 0 ? 0 : channels / groups;
+    for (std::int64_t g = 0; g < groups; ++g)
+      std::fill_n(out + g * size, size, static_cast<T>(weight(kind, static_cast<C>(alpha.data<T>()[g]))));
+  });
+  return rho;
+}
+
+// dalpha from dρ [C].
+Tensor gather(Modulation kind, const Tensor& alpha, const Tensor& drho) {
+  Tensor dalpha = Tensor::empty(alpha.shape(), alpha.dtype());
+  visit_floating(alpha.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    const T *a = alpha.data<T>(), *d = drho.data<T>();
+    T* out = dalpha.mutable_data<T>();
+    const std::int64_t groups = alpha.numel(), size = groups == 0 ? 0 : drho.numel() / groups;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const C sum = kernels::vec::sum<C>(size, [=](std::int64_t c) { return static_cast<C>(d[g * size + c]); });
+      out[g] = static_cast<T>(slope(kind, static_cast<C>(a[g])) * sum);
+    }
+  });
+  return dalpha;
+}
+
+}  // namespace
+
+Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind, Where where) {
+  check_floating("modulate", "linear", linear);
+  if (linear.rank() < 1) fail("modulate", "linear with at least one axis", linear.value().str());
+  check_shape("modulate", "window", window.value(), linear.shape());
+  check_same_dtype("modulate", "window", window, linear);
+  if (kind == Modulation::fixed) {
+    if (alpha.defined()) fail("modulate", "no alpha for a fixed weight", alpha.value().str());
+    return add(linear, window, where);
+  }
+  const std::int64_t channels = linear.dim(-1);
+  check_rank("modulate", "alpha", alpha, 1);
+  check_dtype("modulate", "alpha", alpha.value(), compute_dtype(linear.dtype()));
+  if (alpha.dim(0) < 1 || channels % alpha.dim(0) != 0)
+    fail("modulate", fmt::format("alpha [n] with n a divisor of {} channels", channels), alpha.value().str());
+  if (kernel_policy().composed) return composed::modulate(linear, window, alpha, kind);
+
+  const bool convex = kind == Modulation::convex;
+  Op op("modulate", {linear, window, alpha}, where);
+  Tensor y = Tensor::empty(linear.shape(), linear.dtype());
+  op.ran(kernels::modulate(
+      {as_rows(linear.value()), as_rows(window.value()), spread(kind, alpha.value(), channels), as_rows(y), convex}));
+  op.flops((convex ? 3.0 : 2.0) * static_cast<double>(y.numel()));
+  // The branches are kept for the gradient of alpha alone.
+  const bool learned = alpha.requires_grad();
+  return op.finish(y,
+                   {alpha.value(), learned ? window.value() : Tensor(), learned && convex ? linear.value() : Tensor()},
+                   [kind, convex, channels](Backward& back) {
+                     const Tensor &dy = back.dout(), &a = back.saved(0);
+                     const auto rows = [](const Tensor& t) { return t.defined() ? as_rows(t) : t; };
+                     Tensor dlinear = convex && back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
+                     Tensor dwindow = back.want(1) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
+                     Tensor drho = back.want(2) ? Tensor::empty({channels}, a.dtype()) : Tensor();
+                     if (dlinear.defined() || dwindow.defined() || drho.defined())
+                       kernels::modulate_backward({rows(back.saved(2)), rows(back.saved(1)), spread(kind, a, channels),
+                                                   as_rows(dy), rows(dlinear), rows(dwindow), drho, convex});
+                     if (back.want(0)) back.give(0, convex ? dlinear : dy);
+                     if (back.want(1)) back.give(1, dwindow);
+                     if (back.want(2)) back.give(2, gather(kind, a, drho));
+                   });
+}
+
+Var composed::modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind) {
+  if (kind == Modulation::fixed) return ops::add(linear, window);
+  Var rho = alpha;
+  if (kind == Modulation::tanh) rho = ops::tanh(alpha);
+  if (kind == Modulation::sigmoid || kind == Modulation::convex) rho = ops::sigmoid(alpha);
+  if (kind == Modulation::clamp) {
+    // max(0, alpha), then min(1, ·) = -max(-1, -·). At the ends the constants win, and no gradient flows.
+    const auto constant = [&](double c) { return Var(Tensor::full(alpha.shape(), c, alpha.dtype())); };
+    rho = ops::scale(ops::maximum(constant(-1), ops::scale(ops::maximum(constant(0), alpha), -1)), -1);
+  }
+  const std::int64_t groups = alpha.dim(0), size = linear.dim(-1) / groups;
+  const Shape folded = linear.shape().with(-1, groups).with_inserted(linear.rank(), size);  // [..., n, C/n]
+  const Var weight = ops::reshape(rho, {groups, 1});
+  const Var l = ops::reshape(linear, folded), s = ops::mul(ops::reshape(window, folded), weight);
+  const Var kept = kind == Modulation::convex ? ops::mul(l, ops::add_scalar(ops::scale(weight, -1), 1)) : l;
+  return ops::cast(ops::reshape(ops::add(kept, s), linear.shape()), linear.dtype());
+}
+
+}  // namespace blalm::ops

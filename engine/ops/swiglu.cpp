@@ -1,0 +1,33 @@
+// SwiGLU (spec §4.3), elementwise: y = silu(g) ⊙ u with silu(g) = g σ(g), for gate g and up u of one shape.
+//   dg = dy ⊙ u ⊙ silu'(g), silu'(g) = σ(g) (1 + g (1 - σ(g)))      du = dy ⊙ silu(g)
+#include "blalm/autograd/op.h"
+#include "blalm/kernels/gate.h"
+#include "blalm/ops/check.h"
+#include "blalm/ops/ops.h"
+
+namespace blalm::ops {
+
+Var swiglu(const Var& gate, const Var& up, Where where) {
+  check_floating("swiglu", "gate", gate);
+  check_shape("swiglu", "up", up.value(), gate.shape());
+  check_same_dtype("swiglu", "up", up, gate);
+  if (kernel_policy().composed) return composed::swiglu(gate, up);
+
+  Op op("swiglu", {gate, up}, where);
+  Tensor y = Tensor::empty(gate.shape(), gate.dtype());
+  op.ran(kernels::gated({kernels::Gate::silu, gate.value(), up.value(), y}));
+  op.flops(6.0 * static_cast<double>(y.numel()));
+  // The gate is needed for both gradients, `up` for that of the gate alone.
+  return op.finish(y, {gate.value(), gate.requires_grad() ? up.value() : Tensor()}, [](Backward& back) {
+    const Tensor& dy = back.dout();
+    Tensor dgate = back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
+    Tensor dup = back.want(1) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
+    kernels::gated_backward({kernels::Gate::silu, back.saved(0), back.saved(1), dy, dgate, dup});
+    if (dgate.defined()) back.give(0, dgate);
+    if (dup.defined()) back.give(1, dup);
+  });
+}
+
+Var composed::swiglu(const Var& gate, const Var& up) { return ops::mul(ops::silu(gate), up); }
+
+}  // namespace blalm::ops

@@ -1,0 +1,76 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "census_list.h"
+
+namespace blalm::census {
+
+std::vector<OpCensus> head_norm() {
+  OpCensus op{"head_norm", {"head_norm", "head_norm_backward"}, {}, {}};
+  const auto add = [&](const std::string& name, const Shape& shape, Fill fill = normal(), double eps = 1e-6) -> Case& {
+    Case c;
+    c.name = name;
+    c.inputs = {{"x", shape, fill}, {"weight", {shape[2], shape[3]}, as_gate(normal(1, 0.3))}};
+    c.fused = one([eps](auto in) { return ops::head_norm(in[0], in[1], eps); });
+    c.composed = one([eps](auto in) { return ops::composed::head_norm(in[0], in[1], eps); });
+    c.bf16 = true;
+    return op.cases.emplace_back(c);
+  };
+  add("one position", {1, 1, 2, 16});
+  add("one head, odd width", {2, 7, 1, 5});
+  // Of one feature nothing is left: the output is 0. So is the gradient of x, which has therefore no relative error.
+  add("one feature", {1, 3, 2, 1}).inputs[0].differentiable = false;
+  for (const std::int64_t T : {63, 64, 65, 100, 150}) add(fmt::format("T = {}", T), {2, T, 3, 17});
+  add("many heads", {1, 65, 12, 64});
+  add("large values", {1, 4, 2, 16}, normal(0, 1e4));
+  // What leaves an mLSTM with its input gates nearly shut: eps rules (spec §5.7).
+  add("tiny values", {1, 4, 2, 16}, normal(0, 5e-4));
+  // The mean takes digits away: x - μ is exact in f32, the sums before it are not. bf16 keeps too little of 100 ± 1.
+  Case& far = add("far from 0", {1, 5, 2, 24}, normal(100, 1));
+  far.f32_tolerance = 1e-4;
+  far.bf16 = false;
+  add("no positions", {2, 0, 3, 8});
+  op.errors = {{"weight",
+                [] {
+                  ops::head_norm(f32({1, 2, 3, 4}), f32({12}), 1e-6);
+                },
+                "[head_norm] expected weight of [3, 4], got f32[12]"},
+               {"axes",
+                [] {
+                  ops::head_norm(f32({2, 3, 4}), f32({3, 4}), 1e-6);
+                },
+                "expected x with 4 axes"},
+               {"weight in bf16",
+                [] {
+                  ops::head_norm(f32({1, 2, 3, 4}), Tensor::zeros({3, 4}, DType::bf16), 1e-6);
+                },
+                "expected weight in f32"},
+               {"empty heads",
+                [] {
+                  ops::head_norm(f32({1, 2, 3, 0}), f32({3, 0}), 1e-6);
+                },
+                "heads that are not empty"}};
+  return {op};
+}
+
+TEST_CASE("head norm leaves mean 0 and variance 1 in every head, whatever the others hold") {
+  const Tensor x = Tensor::empty({2, 9, 3, 32});
+  Rng rng(5);
+  rng.fill_normal(x, -7, 3);
+  float* values = x.mutable_data<float>();
+  for (std::int64_t i = 0; i < 32; ++i) values[i] *= 1000;
+  const Tensor y = ops::head_norm(x, Tensor::full({3, 32}, 1), 1e-6).value();
+  for (std::int64_t head = 0; head < 2 * 9 * 3; ++head) {
+    double mean = 0, square = 0;
+    for (std::int64_t e = 0; e < 32; ++e) {
+      mean += y.at(head * 32 + e) / 32;
+      square += y.at(head * 32 + e) * y.at(head * 32 + e) / 32;
+    }
+    CHECK(std::abs(mean) < 1e-5);
+    CHECK(std::abs(square - 1) < 1e-4);
+  }
+}
+
+}  // namespace blalm::census
