@@ -3,6 +3,7 @@
 #include "blalm/kernels/accumulate.h"
 #include "blalm/kernels/copy.h"
 #include "blalm/kernels/cross_entropy.h"
+#include "blalm/kernels/dropout.h"
 #include "blalm/kernels/elementwise.h"
 #include "blalm/kernels/embedding.h"
 #include "blalm/kernels/gate.h"
@@ -11,6 +12,8 @@
 #include "blalm/kernels/modulation.h"
 #include "blalm/kernels/norm.h"
 #include "blalm/kernels/reduce.h"
+#include "blalm/kernels/rope.h"
+#include "blalm/kernels/short_conv.h"
 #include "blalm/kernels/softmax.h"
 #include "blalm/kernels/transpose.h"
 
@@ -19,7 +22,7 @@ namespace blalm {
 const std::vector<const KernelBase*>& all_kernels() {
   using namespace kernels;
   static const std::vector<const KernelBase*> list = {
-      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &modulate, &modulate_backward,
+      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &rope, &short_conv, &short_conv_backward, &dropout, &modulate, &modulate_backward,
   };
   return list;
 }

@@ -14,12 +14,15 @@ std::vector<OpCensus> shape();
 std::vector<OpCensus> softmax();
 std::vector<OpCensus> mlstm();
 std::vector<OpCensus> head_norm();
+std::vector<OpCensus> rope();
 std::vector<OpCensus> swiglu();
 std::vector<OpCensus> gate();
+std::vector<OpCensus> short_conv();
+std::vector<OpCensus> dropout();
 std::vector<OpCensus> modulation();
 
 inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, head_norm, swiglu, gate, modulation, 
+    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, head_norm, rope, swiglu, gate, short_conv, dropout, modulation, 
 };
 
 }  // namespace blalm::census

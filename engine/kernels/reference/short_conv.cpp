@@ -1,0 +1,154 @@
+#include "blalm/kernels/short_conv.h"
+
+#include <algorithm>
+
+#include "blalm/core/parallel.h"
+#include "blalm/kernels/vector_math.h"
+
+namespace blalm::kernels::reference {
+namespace {
+
+// Work is cut into blocks of positions, the same for any number of threads (the weight's gradient is summed a block),
+// and inside them into strips of channels that stay in the first-level cache.
+constexpr std::int64_t kSteps = 128, kChannels = 128;
+
+struct Sizes {
+  std::int64_t batch, steps, channels, kernel, blocks;  // `blocks` of positions in one sequence
+
+  Sizes(const Tensor& x, const Tensor& taps)
+      : batch(x.dim(0)),
+        steps(x.dim(1)),
+        channels(x.dim(2)),
+        kernel(taps.dim(0)),
+        blocks((steps + kSteps - 1) / kSteps) {}
+  double cost() const { return static_cast<double>(kSteps * channels * (kernel + 6)); }
+};
+
+// A strip of one block: positions [first, last) of a sequence, channels [channel, channel + width).
+struct Strip {
+  std::int64_t first, last, channel, width;
+};
+
+// z at position t of the sequence x.
+template <class T, class C>
+void convolve(const Sizes& s, const Strip& strip, const T* x, const C* taps, std::int64_t t, C* z) {
+  std::fill_n(z, strip.width, C(0));
+  for (std::int64_t j = std::max<std::int64_t>(0, s.kernel - 1 - t); j < s.kernel; ++j) {
+    const T* in = x + (t - (s.kernel - 1) + j) * s.channels + strip.channel;
+    const C* w = taps + j * s.channels + strip.channel;
+    for (std::int64_t c = 0; c < strip.width; ++c) z[c] += w[c] * static_cast<C>(in[c]);
+  }
+}
+
+// run(sequence, block, strip) for all strips, threads sharing the blocks.
+template <class Run>
+void for_strips(const Sizes& s, double cost, Run&& make_run) {
+  parallel_for(s.batch * s.blocks, cost, [&](std::int64_t begin, std::int64_t end) {
+    auto run = make_run();  // a thread's scratch
+    for (std::int64_t block = begin; block < end; ++block) {
+      const std::int64_t first = block % s.blocks * kSteps, last = std::min(s.steps, first + kSteps);
+      for (std::int64_t c = 0; c < s.channels; c += kChannels)
+        run(block / s.blocks, block, Strip{first, last, c, std::min(kChannels, s.channels - c)});
+    }
+  });
+}
+
+}  // namespace
+
+void short_conv(const ShortConvArgs& a) {
+  visit_floating(a.x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    const Sizes s(a.x, a.taps);
+    const T* x = a.x.data<T>();
+    const C* taps = a.taps.data<C>();
+    T* y = a.y.mutable_data<T>();
+    for_strips(s, s.cost(), [&] {
+      return [&](std::int64_t sequence, std::int64_t, const Strip& strip) {
+        C z[kChannels];
+        const std::int64_t start = sequence * s.steps * s.channels;
+        for (std::int64_t t = strip.first; t < strip.last; ++t) {
+          convolve(s, strip, x + start, taps, t, z);
+          T* out = y + start + t * s.channels + strip.channel;
+          if (a.silu)
+            for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(z[c] * vec::logistic(z[c]));
+          else
+            for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(z[c]);
+        }
+      };
+    });
+  });
+}
+
+void short_conv_backward(const ShortConvBackwardArgs& a) {
+  visit_floating(a.x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    const Sizes s(a.x, a.taps);
+    const std::int64_t per_block = s.kernel * s.channels;
+    const T *x = a.x.data<T>(), *dy = a.dy.data<T>();
+    const C* taps = a.taps.data<C>();
+    T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
+    Tensor partial;
+    C* sums = nullptr;
+    if (a.dtaps.defined()) {
+      partial = Tensor::zeros({s.batch * s.blocks, s.kernel, s.channels}, dtype_of<C>);
+      sums = partial.mutable_data<C>();
+    }
+    for_strips(s, 3 * s.cost(), [&] {
+      // dz of the block, and of the K-1 positions after it, which its inputs reach.
+      const Tensor scratch = Tensor::empty({kSteps + s.kernel - 1, kChannels}, dtype_of<C>);
+      return [&, scratch, dz = scratch.template mutable_data<C>()](std::int64_t sequence, std::int64_t block,
+                                                                   const Strip& strip) {
+        const std::int64_t start = sequence * s.steps * s.channels;
+        const std::int64_t beyond = std::min(s.steps, strip.last + (dx != nullptr ? s.kernel - 1 : 0));
+        for (std::int64_t t = strip.first; t < beyond; ++t) {
+          C* g = dz + (t - strip.first) * kChannels;
+          const T* in = dy + start + t * s.channels + strip.channel;
+          if (a.silu) {
+            C z[kChannels];
+            convolve(s, strip, x + start, taps, t, z);
+            for (std::int64_t c = 0; c < strip.width; ++c) {
+              const C p = vec::logistic(z[c]);
+              g[c] = static_cast<C>(in[c]) * (p * (C(1) + z[c] * (C(1) - p)));
+            }
+          } else {
+            for (std::int64_t c = 0; c < strip.width; ++c) g[c] = static_cast<C>(in[c]);
+          }
+        }
+        if (dx != nullptr)
+          for (std::int64_t t = strip.first; t < strip.last; ++t) {
+            C sum[kChannels];
+            std::fill_n(sum, strip.width, C(0));
+            for (std::int64_t j = std::max<std::int64_t>(0, s.kernel - (beyond - t)); j < s.kernel; ++j) {
+              const C* g = dz + (t + s.kernel - 1 - j - strip.first) * kChannels;
+              const C* w = taps + j * s.channels + strip.channel;
+              for (std::int64_t c = 0; c < strip.width; ++c) sum[c] += w[c] * g[c];
+            }
+            T* out = dx + start + t * s.channels + strip.channel;
+            for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(sum[c]);
+          }
+        if (sums != nullptr)
+          for (std::int64_t j = 0; j < s.kernel; ++j) {
+            C* sum = sums + block * per_block + j * s.channels + strip.channel;
+            const std::int64_t lag = s.kernel - 1 - j;
+            for (std::int64_t t = std::max(strip.first, lag); t < strip.last; ++t) {
+              const C* g = dz + (t - strip.first) * kChannels;
+              const T* in = x + start + (t - lag) * s.channels + strip.channel;
+              for (std::int64_t c = 0; c < strip.width; ++c) sum[c] += g[c] * static_cast<C>(in[c]);
+            }
+          }
+      };
+    });
+    if (sums == nullptr) return;
+    C* dtaps = a.dtaps.mutable_data<C>();
+    const std::int64_t blocks = s.batch * s.blocks;
+    parallel_for(per_block, static_cast<double>(blocks), [=](std::int64_t begin, std::int64_t end) {
+      std::fill(dtaps + begin, dtaps + end, C(0));
+      for (std::int64_t b = 0; b < blocks; ++b)
+        for (std::int64_t i = begin; i < end; ++i) dtaps[i] += sums[b * per_block + i];
+    });
+  });
+}
+
+}  // namespace blalm::kernels::reference

@@ -1,0 +1,29 @@
+// Causal depthwise convolution along time, with SiLU (spec §7).
+#pragma once
+
+#include "blalm/core/tensor.h"
+#include "blalm/kernels/kernel.h"
+
+namespace blalm::kernels {
+
+// z[b, t, c] = Σ_j taps[j, c] x[b, t - (K-1) + j, c], x being 0 before the first position; y = silu(z), or z.
+// x, y [B, T, C] of one dtype; taps [K, C] of its compute dtype: the weight transposed, so that channels are adjacent.
+struct ShortConvArgs {
+  Tensor x, taps, y;
+  bool silu;
+};
+extern const Kernel<ShortConvArgs> short_conv;
+
+// dx [B, T, C] and dtaps [K, C] (compute dtype) may be undefined: not wanted. z is computed again.
+struct ShortConvBackwardArgs {
+  Tensor x, taps, dy, dx, dtaps;
+  bool silu;
+};
+extern const Kernel<ShortConvBackwardArgs> short_conv_backward;
+
+namespace reference {
+void short_conv(const ShortConvArgs&);
+void short_conv_backward(const ShortConvBackwardArgs&);
+}  // namespace reference
+
+}  // namespace blalm::kernels
