@@ -7,6 +7,7 @@
 #include "blalm/kernels/elementwise.h"
 #include "blalm/kernels/embedding.h"
 #include "blalm/kernels/gate.h"
+#include "blalm/kernels/hedgehog.h"
 #include "blalm/kernels/matmul.h"
 #include "blalm/kernels/mlstm.h"
 #include "blalm/kernels/modulation.h"
@@ -22,7 +23,7 @@ namespace blalm {
 const std::vector<const KernelBase*>& all_kernels() {
   using namespace kernels;
   static const std::vector<const KernelBase*> list = {
-      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &rope, &short_conv, &short_conv_backward, &dropout, &modulate, &modulate_backward,
+      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &rope, &short_conv, &short_conv_backward, &dropout, &modulate, &modulate_backward, &hedgehog, &hedgehog_backward,
   };
   return list;
 }
