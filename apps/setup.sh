@@ -2,7 +2,8 @@
 # Debian 12; as root or with sudo.
 
 blalm_packages="g++ cmake ninja-build pkg-config libeigen3-dev libdnnl-dev doctest-dev libcxxopts-dev libfmt-dev
-nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev libutf8proc-dev libxxhash-dev libarchive-dev $blalm_more_packages"
+nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev libutf8proc-dev libxxhash-dev libarchive-dev zlib1g-dev
+$blalm_more_packages"
 
 blalm_missing=""
 for package in $blalm_packages; do
