@@ -15,10 +15,14 @@
 namespace blalm {
 
 struct BpeTrainOptions {
-  std::int32_t vocab_size = 16000;                                     // special tokens and the 256 bytes included
-  std::int64_t min_frequency = 2;                                      // pairs that occur less often are not merged
-  std::vector<std::string> special_tokens = {"<pad>", "<s>", "</s>"};  // ids from 0 on
-  std::string pattern;                                                 // regular expression of a word; empty: GPT-2's
+  // Special tokens and the 256 bytes included.
+  std::int32_t vocab_size = 16000;
+  // Pairs that occur less often are not merged.
+  std::int64_t min_frequency = 2;
+  // Ids from 0 on.
+  std::vector<std::string> special_tokens = {"<pad>", "<s>", "</s>"};
+  // Regular expression of a word; empty: GPT-2's.
+  std::string pattern = {};
 };
 
 // The result depends on the texts and options alone, not on the order of the texts or the number of threads. Of pairs

@@ -6,6 +6,11 @@
 #include "blalm/data/tokenizer/tokenizer_parts.h"
 
 namespace blalm {
+namespace {
+
+constexpr std::size_t kLongText = std::size_t{1} << 22;
+
+}  // namespace
 
 Encoder::Encoder(const Tokenizer& tokenizer) : parts_(&tokenizer.parts()) {}
 
@@ -48,6 +53,12 @@ void Encoder::run(Job job, const EncodeOptions& options) {
   };
   parts_->in_text.split(job.input, special, encode_text, add_found);
   put_around(parts_->post_processor.after);
+  if (job.input.size() > kLongText) {  // an encoder is kept for long, and one long text should not be felt for ever
+    normalizer_.result = {};
+    normalizer_.scratch = {};
+    pretokenizer_.buffers.clear();
+    model_ = {};
+  }
 }
 
 // `text` lies at `begin` of the text at hand.

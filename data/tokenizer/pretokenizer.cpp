@@ -34,14 +34,10 @@ class PartJoiner {
  private:
   bool joins(bool matched) const {
     switch (behavior_) {
-      case SplitBehavior::kMergedWithPrevious:
-        return matched && !matched_;
-      case SplitBehavior::kMergedWithNext:
-        return matched_ && !matched;
-      case SplitBehavior::kContiguous:
-        return matched_ == matched;
-      default:
-        return false;
+      case SplitBehavior::kMergedWithPrevious: return matched && !matched_;
+      case SplitBehavior::kMergedWithNext: return matched_ && !matched;
+      case SplitBehavior::kContiguous: return matched_ == matched;
+      default: return false;
     }
   }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -18,8 +19,14 @@ namespace {
 // Room for patterns that backtrack through long stretches; the stack grows only when used.
 constexpr std::size_t kStackFirst = std::size_t{32} << 10;
 constexpr std::size_t kStackMost = std::size_t{64} << 20;
-// Steps of backtracking in one search: enough for any sane pattern, a second or so for a hostile one.
-constexpr std::uint32_t kMatchLimit = 50'000'000;
+// Steps of backtracking in one search: a sane pattern takes a few for each byte of a long stretch; a hostile one is
+// given up after a second or so.
+std::uint32_t match_limit(std::size_t subject) {
+  constexpr std::size_t kLeast = 50'000'000;
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  const std::size_t limit = kLeast + subject / kMiB * kMiB * 4;
+  return static_cast<std::uint32_t>(std::min<std::size_t>(limit, std::numeric_limits<std::uint32_t>::max()));
+}
 
 std::string message_of(int code) {
   std::array<PCRE2_UCHAR, 256> text{};
@@ -35,7 +42,6 @@ RegexWorkspace::RegexWorkspace()
       stack_(pcre2_jit_stack_create(kStackFirst, kStackMost, nullptr)) {
   if (match_ == nullptr || context_ == nullptr) throw std::bad_alloc();
   if (stack_ != nullptr) pcre2_jit_stack_assign(context_, nullptr, stack_);
-  pcre2_set_match_limit(context_, kMatchLimit);
 }
 
 RegexWorkspace::~RegexWorkspace() {
@@ -65,6 +71,9 @@ Regex::Regex(const std::string& pattern, std::string where) : where_(std::move(w
 
 std::optional<Regex::Match> Regex::find(std::string_view subject, std::size_t from, RegexWorkspace& workspace) const {
   if (subject.data() == nullptr) subject = "";
+  const std::uint32_t limit = match_limit(subject.size());
+  if (limit != workspace.match_limit_) pcre2_set_match_limit(workspace.context_, limit);
+  workspace.match_limit_ = limit;
   const auto bytes = reinterpret_cast<PCRE2_SPTR>(subject.data());
   // Validity is the caller's promise: a check here would read the whole subject again for every match.
   constexpr std::uint32_t kOptions = PCRE2_NO_UTF_CHECK;

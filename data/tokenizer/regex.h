@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ class RegexWorkspace {
   pcre2_real_match_data_8* match_;
   pcre2_real_match_context_8* context_;
   pcre2_real_jit_stack_8* stack_;
+  std::uint32_t match_limit_ = 0;
 };
 
 class Regex {
