@@ -1,6 +1,7 @@
 #include "blalm/kernels/registry.h"
 
 #include "blalm/kernels/accumulate.h"
+#include "blalm/kernels/attention.h"
 #include "blalm/kernels/copy.h"
 #include "blalm/kernels/cross_entropy.h"
 #include "blalm/kernels/dropout.h"
@@ -23,7 +24,7 @@ namespace blalm {
 const std::vector<const KernelBase*>& all_kernels() {
   using namespace kernels;
   static const std::vector<const KernelBase*> list = {
-      &accumulate, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &rope, &short_conv, &short_conv_backward, &dropout, &modulate, &modulate_backward, &hedgehog, &hedgehog_backward,
+      &accumulate, &attention, &attention_backward, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &mlstm, &mlstm_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &rope, &short_conv, &short_conv_backward, &dropout, &modulate, &modulate_backward, &hedgehog, &hedgehog_backward,
   };
   return list;
 }
