@@ -94,8 +94,9 @@ struct AttentionOptions {
   std::int64_t memory = 0;   // and the first `memory` positions, always causally (spec §8, §9); needs window > 0
   double scale = 0;          // of q·k; 0: D^-1/2
 };
-// Causal softmax attention: q [B, T, H, D], k [B, T, G, D], v [B, T, G, E] -> [B, T, H, E]; G divides H (grouped heads).
-// Time and memory are linear in T when a window is set.
+// Causal softmax attention: q [B, Tq, H, D], k [B, T, G, D], v [B, T, G, E] -> [B, Tq, H, E]; G divides H (grouped heads).
+// Tq = T to train; with Tq < T the queries stand at the last Tq positions (prefill and decoding with a cache). Memory is
+// linear in T, and time is when a window is set. ConfigError for a window or memory below 0, or memory without a window.
 Var attention(const Var& q, const Var& k, const Var& v, AttentionOptions options = {}, Where where = Where::current());
 
 // --- hedgehog.cpp

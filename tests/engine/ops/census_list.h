@@ -21,9 +21,10 @@ std::vector<OpCensus> short_conv();
 std::vector<OpCensus> dropout();
 std::vector<OpCensus> modulation();
 std::vector<OpCensus> hedgehog();
+std::vector<OpCensus> attention();
 
 inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, head_norm, rope, swiglu, gate, short_conv, dropout, modulation, hedgehog, 
+    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, head_norm, rope, swiglu, gate, short_conv, dropout, modulation, hedgehog, attention,
 };
 
 }  // namespace blalm::census
