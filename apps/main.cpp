@@ -14,7 +14,7 @@ namespace {
 
 using blalm::Command;
 
-const std::vector<Command> kCommands = {blalm::check_command, blalm::inspect_command};
+const std::vector<Command> kCommands = {blalm::train_command, blalm::check_command, blalm::inspect_command};
 
 void list_commands() {
   fmt::print("blalm trains and inspects small language models with linear attention, on CPUs.\n\nusage: blalm COMMAND [OPTIONS]\n\n");

@@ -16,5 +16,6 @@ struct Command {
 
 extern const Command check_command;
 extern const Command inspect_command;
+extern const Command train_command;
 
 }  // namespace blalm

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "blalm/core/error.h"
-#include "blalm/core/fields.h"
 
 namespace blalm {
 namespace {
@@ -16,14 +15,35 @@ std::vector<std::string> names_of(const cxxopts::Options& options) {
   return names;
 }
 
+std::string where(const HelpPage& page) { return "blalm " + page.command; }
+
 // "[blalm check] expected a known option, got --tolerence (did you mean --tolerance?)"
-[[noreturn]] void refuse(const cxxopts::Options& options, const std::string& command, std::string_view what, std::string_view name) {
+[[noreturn]] void refuse(const cxxopts::Options& options, const HelpPage& page, std::string_view name) {
   const std::string near = nearest(name, names_of(options));
-  throw ConfigError(expected_got("blalm " + command, what, fmt::format("--{}", name),
+  throw ConfigError(expected_got(where(page), "a known option", fmt::format("--{}", name),
                                  near.empty() || near == name ? "see --help" : "did you mean --" + near + "?"));
 }
 
+void print_help(const cxxopts::Options& options, const HelpPage& page) {
+  fmt::print("{}\n", options.help());
+  if (!page.settings.empty()) fmt::print("{}\n", page.settings);
+  fmt::print("example: blalm {}\n", page.example);
+}
+
 }  // namespace
+
+std::string ParsedOptions::text(const std::string& name) const {
+  const std::vector<std::string> all = texts(name);
+  if (all.empty() || all.back().empty()) throw ConfigError(expected_got("--" + name, "a value", "none"));
+  return all.back();
+}
+
+std::vector<std::string> ParsedOptions::texts(const std::string& name) const {
+  std::vector<std::string> all;
+  for (const cxxopts::KeyValue& given : values.arguments())
+    if (given.key() == name) all.push_back(given.value());
+  return all;
+}
 
 cxxopts::Options make_options(const HelpPage& page) {
   cxxopts::Options options("blalm " + page.command, page.description);
@@ -32,44 +52,85 @@ cxxopts::Options make_options(const HelpPage& page) {
 }
 
 ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, int argc, char** argv) {
-  options.custom_help("[OPTIONS]").positional_help(page.arguments).set_width(100);
+  options.custom_help(page.arguments.empty() ? "[OPTIONS]" : "[OPTIONS] " + page.arguments).set_width(100);
   options.allow_unrecognised_options();
   ParsedOptions parsed;
   try {
     parsed.values = options.parse(argc, argv);
   } catch (const cxxopts::exceptions::exception& e) {
-    throw ConfigError(fmt::format("[blalm {}] {} (see --help)", page.command, e.what()));
+    throw ConfigError(fmt::format("[{}] {} (see --help)", where(page), e.what()));
   }
-  if (parsed.values.count("help") > 0) {
-    fmt::print("{}\n\nexample: blalm {}\n", options.help(), page.example);
+  if (parsed.has("help")) {
+    print_help(options, page);
     parsed.help = true;
     return parsed;
   }
   for (const std::string& rest : parsed.values.unmatched()) {
-    if (rest.starts_with("--")) refuse(options, page.command, "a known option", rest.substr(2, rest.find('=') - 2));
+    if (rest.starts_with("--")) refuse(options, page, rest.substr(2, rest.find('=') - 2));
     if (rest.size() > 1 && rest.starts_with("-"))
-      throw ConfigError(expected_got("blalm " + page.command, "a known option", rest, "see --help"));
+      throw ConfigError(expected_got(where(page), "a known option", rest, "see --help"));
     parsed.positional.push_back(rest);
   }
   return parsed;
 }
 
+ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, std::vector<std::string> arguments) {
+  std::string program = where(page);
+  std::vector<char*> pointers = {program.data()};
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  return parse_options(options, page, static_cast<int>(pointers.size()), pointers.data());
+}
+
+void refuse_positional(const ParsedOptions& parsed, const HelpPage& page) {
+  if (!parsed.positional.empty())
+    throw ConfigError(expected_got(where(page), "options only", parsed.positional[0], "see --help"));
+}
+
+std::vector<std::string> take_list(std::vector<std::string>& arguments, const std::string& name) {
+  std::vector<std::string> values, rest;
+  const std::string option = "--" + name, with_value = option + "=";
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].starts_with(with_value)) {
+      values.push_back(arguments[i].substr(with_value.size()));
+    } else if (arguments[i] == option) {
+      const std::size_t before = values.size();
+      while (i + 1 < arguments.size() && !arguments[i + 1].starts_with("-")) values.push_back(arguments[++i]);
+      if (values.size() == before) throw ConfigError(expected_got(option, "one or more values", "none"));
+    } else {
+      rest.push_back(arguments[i]);
+    }
+  }
+  arguments = std::move(rest);
+  return values;
+}
+
+void add_field_options(cxxopts::Options& options, const Fields& fields) {
+  for (const Field& f : fields.list())
+    options.add_options()(f.path(), f.help, cxxopts::value<std::string>()->default_value(f.get()));
+}
+
+void set_fields(const ParsedOptions& parsed, const Fields& fields) {
+  for (const Field& f : fields.list())
+    for (const std::string& value : parsed.texts(f.path())) f.set(value);
+}
+
 void add_kernel_options(cxxopts::Options& options) {
-  options.add_options("Kernels")("backend", "cpu, onednn or auto", cxxopts::value<std::string>()->default_value("auto"))(
+  options.add_options("Kernels")("backend", "cpu, onednn or auto",
+                                 cxxopts::value<std::string>()->default_value("auto"))(
       "kernel", "force an implementation, e.g. matmul=eigen ('blalm inspect kernels' lists them)",
       cxxopts::value<std::vector<std::string>>())("composed", "run fused operations as compositions of simple ones");
 }
 
-KernelPolicy kernel_policy_from(const cxxopts::ParseResult& values) {
+KernelPolicy kernel_policy_from(const ParsedOptions& parsed) {
   KernelPolicy policy;
-  policy.backend = parse_backend(values["backend"].as<std::string>());
-  policy.composed = values.count("composed") > 0;
-  if (values.count("kernel") > 0)
-    for (const std::string& choice : values["kernel"].as<std::vector<std::string>>()) {
-      const auto equals = choice.find('=');
-      if (equals == std::string::npos) throw ConfigError(expected_got("kernel", "KERNEL=IMPLEMENTATION", choice, "e.g. matmul=eigen"));
-      policy.forced.emplace_back(choice.substr(0, equals), choice.substr(equals + 1));
-    }
+  policy.backend = parse_backend(parsed.values["backend"].as<std::string>());
+  policy.composed = parsed.has("composed");
+  for (const std::string& choice : parsed.texts("kernel")) {
+    const auto equals = choice.find('=');
+    if (equals == std::string::npos)
+      throw ConfigError(expected_got("kernel", "KERNEL=IMPLEMENTATION", choice, "e.g. matmul=eigen"));
+    policy.forced.emplace_back(choice.substr(0, equals), choice.substr(equals + 1));
+  }
   return policy;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "blalm/core/fields.h"
 #include "blalm/kernels/kernel.h"
 
 namespace blalm {
@@ -14,6 +15,7 @@ struct HelpPage {
   std::string arguments;    // "FILE..."
   std::string description;  // one or two sentences
   std::string example;      // one command line, without "blalm "
+  std::string settings{};   // what stands between the options and the example, as fields_help() gives it
 };
 
 // An Options object for a command with --help added.
@@ -25,11 +27,30 @@ struct ParsedOptions {
   cxxopts::ParseResult values;
   std::vector<std::string> positional;
   bool help = false;
+
+  bool has(const std::string& name) const { return values.count(name) > 0; }
+  // The value of an option declared as text; the last one when it was given several times. ConfigError when it is empty
+  // or not there.
+  std::string text(const std::string& name) const;
+  // All values of an option that may be given several times, as they were typed: cxxopts would split them at commas.
+  std::vector<std::string> texts(const std::string& name) const;
 };
 ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, int argc, char** argv);
+// The same for what is left of a command line, without the command's name.
+ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, std::vector<std::string> arguments);
+// ConfigError when there are positional arguments.
+void refuse_positional(const ParsedOptions& parsed, const HelpPage& page);
+
+// Takes an option with a list of values, "--input A B C" or "--input=A", out of the arguments: all that follow it up to
+// the next option. ConfigError when nothing follows.
+std::vector<std::string> take_list(std::vector<std::string>& arguments, const std::string& name);
+
+// Fields of a struct as options "--KEY VALUE" with help and default; set_fields puts in those that were given.
+void add_field_options(cxxopts::Options& options, const Fields& fields);
+void set_fields(const ParsedOptions& parsed, const Fields& fields);
 
 // The options --backend, --kernel and --composed that choose kernels, and the policy they ask for.
 void add_kernel_options(cxxopts::Options& options);
-KernelPolicy kernel_policy_from(const cxxopts::ParseResult& values);
+KernelPolicy kernel_policy_from(const ParsedOptions& parsed);
 
 }  // namespace blalm

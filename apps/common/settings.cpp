@@ -108,7 +108,7 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
   return settings;
 }
 
-void apply(const std::vector<Setting>& settings, const Fields& fields) {
+void apply_settings(const std::vector<Setting>& settings, const Fields& fields) {
   for (const Setting& s : settings) {
     try {
       fields.set(s.path, s.value);

@@ -26,7 +26,7 @@ std::vector<Setting> read_settings(const std::filesystem::path& file);
 std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Fields& fields);
 
 // Sets the fields. An unknown key is a ConfigError with the nearest known one; errors name the origin.
-void apply(const std::vector<Setting>& settings, const Fields& fields);
+void apply_settings(const std::vector<Setting>& settings, const Fields& fields);
 
 // The fields as commented TOML, which read_settings reads back to the same values.
 std::string to_toml(const Fields& fields);

@@ -1,0 +1,72 @@
+#include "blalm/apps/common/prepared_data.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "blalm/core/error.h"
+#include "blalm/data/samples.h"
+#include "blalm/data/tokenizer/bpe_trainer.h"
+
+namespace blalm {
+namespace {
+
+namespace fs = std::filesystem;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan>& plan, Progress& progress, void (*stop)()) {
+  BpeTrainer trainer({.vocab_size = static_cast<std::int32_t>(config.vocab_size), .special_tokens = {"<pad>", config.bos, config.eos}});
+  std::int64_t lines = 0;
+  read_training_text(plan, config.corpus_options().text, config.separator, [&](std::span<const std::string_view> texts) {
+    if (stop != nullptr) stop();
+    trainer.count(texts);
+    lines += static_cast<std::int64_t>(texts.size());
+    progress.update(fmt::format("tokenizer: {} lines counted", human_count(static_cast<double>(lines))), 0, 0);
+  });
+  progress.update("tokenizer: learning merges", 0, 0);
+  return trainer.train();
+}
+
+TextEncoder encoder_for(const Tokenizer& tokenizer, const DataConfig& config) {
+  const auto id = [&](const std::string& spelling) { return tokenizer.token_id(spelling).value_or(-1); };
+  return {.encode = [&tokenizer](std::string_view text) { return tokenizer.encode(text); },
+          .id = {tokenizer.vocab_size(), fingerprint_of(tokenizer.to_json())},
+          .bos = id(config.bos),
+          .eos = id(config.eos)};
+}
+
+}  // namespace
+
+ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progress, void (*stop)()) {
+  if (config.train.size() == 1 && is_prepared(config.train[0])) {
+    if (!config.tokenizer.empty())
+      throw ConfigError(expected_got("data.tokenizer", "none, for prepared data has its own", config.tokenizer));
+    return {config.train[0], Tokenizer::load(config.train[0]), 0, std::nullopt};
+  }
+  if (config.train.empty()) {
+    config.train = sample_files(samples_folder(), Part::train);
+    if (config.valid.empty()) config.valid = sample_files(samples_folder(), Part::valid);
+  }
+  const std::vector<SourcePlan> plan = config.plan();
+  const auto start = std::chrono::steady_clock::now();
+  const bool given = !config.tokenizer.empty();
+  Tokenizer tokenizer = given ? Tokenizer::load(config.tokenizer) : train_tokenizer(config, plan, progress, stop);
+  const double tokenizer_seconds = given ? 0 : seconds_since(start);
+
+  PrepareOptions options;
+  options.separator = config.separator;
+  options.text = config.corpus_options().text;
+  options.progress = [&](const PrepareProgress& p) {
+    if (stop != nullptr) stop();
+    progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)), human_count(static_cast<double>(p.words))), 0, 0);
+  };
+  PrepareReport report = prepare(plan, encoder_for(tokenizer, config), folder, options);
+  tokenizer.save(folder / "tokenizer.json");
+  progress.clear();
+  return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report)};
+}
+
+}  // namespace blalm

@@ -1,0 +1,84 @@
+#include "blalm/apps/train/run_config.h"
+
+#include <algorithm>
+#include <array>
+
+#include "blalm/core/cpu.h"
+#include "blalm/core/error.h"
+#include "blalm/core/parallel.h"
+
+namespace blalm {
+namespace {
+
+// Tokens of a micro-batch: enough work for every product, little enough memory for every machine.
+constexpr std::int64_t kMicroBatchTokens = 8192;
+
+}  // namespace
+
+Fields TrainConfig::fields() {
+  Fields f("train");
+  f.add("seed", seed, "of initial weights and of the order of the blocks");
+  f.add("epochs", epochs, "passes over the training text").at_least(1);
+  f.add("batch", batch, "sequences a step").at_least(1).at_most(1e6);
+  f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
+  f.add("precision", precision, {"auto", "f32", "bf16"}, "of matrix products; auto: bf16 where the processor has AMX");
+  f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
+  f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time");
+  f.add("valid_every", valid_every, "steps between validations, or share of all steps; 0: only at the end");
+  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0);
+  f.add("patience", patience, "stop after so many validations without improvement; 0: never").at_least(0);
+  f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0);
+  f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …");
+  f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end");
+  f.add("prompts", prompts, "what samples begin with");
+  f.add("sample_tokens", sample_tokens, "length of a sample").at_least(1).at_most(4096);
+  f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none");
+  f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off").at_least(0);
+  f.add("dry_run", dry_run, "stop after this many steps and leave no run folder; 0: off").at_least(0);
+  f.add("anomaly", anomaly, "stop at the first value or gradient that is not finite, and name its operation");
+  return f;
+}
+
+Fields RunConfig::fields() {
+  Fields f;
+  f.add("preset", preset, "row of the ablation table").one_of(preset_names());
+  f.add("size", size, "width and layers").one_of(size_names());
+  f.append(model.fields());
+  f.append(optim.fields());
+  f.append(data.fields());
+  f.append(train.fields());
+  return f;
+}
+
+void RunConfig::configure(std::vector<Setting> settings) {
+  const Fields all = fields();
+  std::vector<Setting> first;
+  for (const Setting& s : settings)
+    if (s.path == "preset" || s.path == "size") first.push_back(s);
+  apply_settings(first, all);
+  apply_preset(model, preset);
+  apply_size(model, size);
+  apply_settings(settings, all);
+}
+
+void RunConfig::resolve() {
+  if (train.precision == PrecisionChoice::automatic) train.precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
+  if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
+  train.threads = num_threads();
+  if (train.micro_batch == 0) {
+    train.micro_batch = std::clamp<std::int64_t>(kMicroBatchTokens / data.seq, 1, train.batch);
+    while (train.batch % train.micro_batch != 0) --train.micro_batch;
+  }
+  if (train.batch % train.micro_batch != 0)
+    throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch), std::to_string(train.micro_batch)));
+}
+
+Precision RunConfig::precision() const { return train.precision == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32(); }
+
+bool may_change_on_resume(const std::string& path) {
+  constexpr std::array kFree = {"train.threads",       "train.save_minutes", "train.prompts", "train.sample_tokens", "train.sample_every",
+                                "train.histogram_every", "train.anomaly",      "train.dry_run"};
+  return std::ranges::find(kFree, path) != kFree.end();
+}
+
+}  // namespace blalm

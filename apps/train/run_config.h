@@ -1,0 +1,65 @@
+// All settings of a training run: presets, then a TOML file, then flags (design §8).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "blalm/apps/common/settings.h"
+#include "blalm/core/fields.h"
+#include "blalm/data/config.h"
+#include "blalm/models/config.h"
+#include "blalm/models/pass.h"
+#include "blalm/optim/config.h"
+
+namespace blalm {
+
+enum class PrecisionChoice { automatic, f32, bf16 };
+
+struct TrainConfig {
+  std::uint64_t seed = 0;
+  std::int64_t epochs = 1;
+  std::int64_t batch = 64;
+  std::int64_t micro_batch = 0;
+  PrecisionChoice precision = PrecisionChoice::automatic;
+  std::int64_t threads = 0;
+  bool recompute = false;
+
+  Amount valid_every{5, true};
+  std::int64_t valid_blocks = 0;
+  std::int64_t patience = 0;
+  double save_minutes = 10;
+  bool milestones = true;
+  Amount sample_every{25, true};
+  std::vector<std::string> prompts = {"Once upon a time", "The little dog"};
+  std::int64_t sample_tokens = 40;
+  Amount histogram_every{5, true};
+
+  std::int64_t overfit = 0;
+  std::int64_t dry_run = 0;
+  bool anomaly = false;
+
+  Fields fields();
+};
+
+struct RunConfig {
+  std::string preset = "mlstm";
+  std::string size = "nano";
+  ModelConfig model;
+  OptimConfig optim;
+  DataConfig data;
+  TrainConfig train;
+
+  Fields fields();  // preset and size, then [model], [optim], [data], [train]; refers to this struct
+
+  // Preset and size set the model; then all settings in their order. Throws ConfigError.
+  void configure(std::vector<Setting> settings);
+  // Automatic values replaced by what this machine makes of them.
+  void resolve();
+  Precision precision() const;
+};
+
+// Settings that may differ between a run and its continuation, for they change no number of it.
+bool may_change_on_resume(const std::string& path);
+
+}  // namespace blalm

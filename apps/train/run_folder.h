@@ -1,0 +1,33 @@
+// What a run leaves on disk (design §9), beside checkpoints and metrics.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "blalm/apps/train/run_config.h"
+
+namespace blalm {
+
+class RunFolder {
+ public:
+  // Makes the folder, or opens it when it is there and `resume`. ConfigError when it holds a run that is not to be
+  // resumed; DataError when it cannot be made.
+  RunFolder(std::filesystem::path path, bool resume);
+
+  const std::filesystem::path& path() const { return path_; }
+  bool has_config() const { return std::filesystem::exists(path_ / "config.toml"); }
+  void write_config(RunConfig& config) const;
+  // A run is continued with its own settings: ConfigError listing those that `config` has otherwise.
+  void require_same_config(RunConfig& config) const;
+  // run.json: machine, versions, seed, steps, seconds, peak memory. `state` is "running", "finished", "interrupted", ….
+  void write_summary(const RunConfig& config, const std::string& state, std::int64_t steps, double seconds) const;
+  void log(const std::string& line) const;                               // log.txt, with the time
+  void add_sample(std::int64_t step, const std::string& text) const;    // samples.txt
+
+ private:
+  void append(const char* file, const std::string& text) const;
+
+  std::filesystem::path path_;
+};
+
+}  // namespace blalm

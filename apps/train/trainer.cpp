@@ -1,0 +1,150 @@
+#include "blalm/apps/train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "blalm/core/error.h"
+#include "blalm/data/milestones.h"
+#include "blalm/data/prepared.h"
+#include "blalm/inspect/anomaly.h"
+#include "blalm/optim/schedule.h"
+
+namespace blalm {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Tokenizer& tokenizer)
+    : config_(std::move(config)),
+      tokenizer_json_(tokenizer.to_json()),
+      train_(TokenData::open(data, Part::train, TokenizerId{tokenizer.vocab_size(), fingerprint_of(tokenizer_json_)})),
+      tape_(config_.train.seed) {
+  if (!read_prepared(data).valid.shards.empty()) valid_ = TokenData::open(data, Part::valid, train_.tokenizer());
+  config_.model.vocab_size = tokenizer.vocab_size();
+  model_ = std::make_unique<LanguageModel>(config_.model, BuildOptions{.seed = config_.train.seed});
+  model_->run.precision = config_.precision();
+  model_->run.recompute = config_.train.recompute;
+  const std::vector<Parameter*> parameters = model_->parameters();
+  optimizer_ = std::make_unique<Optimizer>(parameters, config_.optim);
+
+  // With a number of steps, as many epochs as they take.
+  LoaderOptions options{.block = config_.data.seq,
+                        .batch = config_.train.micro_batch,
+                        .seed = config_.data.seed + config_.train.seed,
+                        .shuffle = config_.data.shuffle,
+                        .epochs = config_.train.epochs};
+  const std::int64_t per_epoch = Loader(train_, options).blocks_per_epoch();
+  if (config_.optim.steps > 0) options.epochs = ceil_divide(config_.optim.steps * config_.train.batch, per_epoch);
+  loader_ = std::make_unique<Loader>(train_, options);
+  total_ = config_.optim.steps > 0 ? config_.optim.steps : ceil_divide(per_epoch * options.epochs, config_.train.batch);
+  position_.loader_identity = loader_->identity();
+  for (std::int64_t i = 0; i < config_.train.overfit; ++i) {
+    Batch b;
+    if (loader_->next(b)) overfit_.push_back(b);
+  }
+  if (config_.train.anomaly) inspect::stop_at_anomaly(tape_);
+}
+
+void Trainer::resume(const FoundCheckpoint& checkpoint) {
+  if (checkpoint.position.loader_identity != loader_->identity())
+    throw DataError(expected_got("resume", "the data that the run was started with", "other text, tokenizer, order or batch size"));
+  load_checkpoint(checkpoint, *model_, *optimizer_);
+  loader_->seek(checkpoint.position.loader);
+  position_ = checkpoint.position;
+}
+
+void Trainer::save() { save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_); }
+
+bool Trainer::due(const Amount& every) const {
+  if (position_.step >= total_) return true;
+  const auto interval = static_cast<std::int64_t>(std::llround(every.of(static_cast<double>(total_))));
+  return every.value > 0 && position_.step % std::max<std::int64_t>(interval, 1) == 0;
+}
+
+// Gradients of one step: each micro-batch counts by its share of the step's sequences. Returns the loss.
+double Trainer::micro_batches(double& tokens) {
+  const std::int64_t count = config_.train.batch / config_.train.micro_batch;
+  std::vector<Batch> batches;
+  std::int64_t sequences = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    Batch b;
+    if (!overfit_.empty()) b = overfit_[static_cast<std::size_t>(i) % overfit_.size()];
+    else if (!loader_->next(b)) break;
+    sequences += b.ids.dim(0);
+    batches.push_back(b);
+  }
+  double loss = 0;
+  for (const Batch& b : batches) {
+    tape_.clear();
+    const Var l = model_->loss(tape_, b.ids, b.targets);
+    const double share = static_cast<double>(b.ids.dim(0)) / static_cast<double>(sequences);
+    loss += share * l.value().item();
+    const Var outputs[] = {l};
+    const Tensor gradients[] = {Tensor::full({}, share, l.dtype())};
+    tape_.backward(outputs, gradients);
+    tokens += static_cast<double>(b.ids.numel());
+  }
+  return loss;
+}
+
+StepReport Trainer::step() {
+  const auto start = std::chrono::steady_clock::now();
+  StepReport report;
+  double tokens = 0;
+  const std::int64_t words_before = position_.words;
+  optimizer_->zero_grad();
+  report.loss = micro_batches(tokens);
+  report.lr = lr_at(position_.step + 1, total_, config_.optim);
+  report.update = optimizer_->step(report.lr);
+  const double seconds = seconds_since(start);
+
+  ++position_.step;
+  position_.seconds += seconds;
+  if (overfit_.empty()) {
+    position_.loader = loader_->position();
+    position_.words = loader_->words_seen();
+    position_.tokens = loader_->tokens_seen();
+  }
+  report.step = position_.step;
+  report.total = total_;
+  report.tokens_per_second = tokens / seconds;
+  report.epoch = static_cast<double>(position_.loader.epoch) +
+                 static_cast<double>(position_.loader.block) / static_cast<double>(loader_->blocks_per_epoch());
+  keep_milestones(words_before);
+  if (valid_ && due(config_.train.valid_every)) {
+    report.valid = validate();
+    const bool gain = position_.best_valid_loss == 0 || report.valid->loss < position_.best_valid_loss;
+    if (gain) position_.best_valid_loss = report.valid->loss;
+    position_.validations_without_gain = gain ? 0 : position_.validations_without_gain + 1;
+    stopped_ = config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
+  }
+  report.sample_now = due(config_.train.sample_every);
+  report.histogram_now = config_.train.histogram_every.value > 0 && due(config_.train.histogram_every);
+  report.position = position_;
+  return report;
+}
+
+void Trainer::keep_milestones(std::int64_t words_before) {
+  if (run_.empty() || !config_.train.milestones) return;
+  const std::vector<std::int64_t> marks = milestones_between(words_before, position_.words);
+  for (const std::int64_t mark : marks) {
+    save_milestone(run_, milestone_name(mark), *model_, tokenizer_json_);
+    kept_.push_back(milestone_name(mark));
+  }
+}
+
+Evaluation Trainer::validate() {
+  tape_.clear();
+  return evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, config_.train.valid_blocks);
+}
+
+}  // namespace blalm

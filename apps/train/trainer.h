@@ -1,0 +1,78 @@
+// The training loop (spec §13.6): micro-batches, clipping, optimiser, schedule, validation, checkpoints.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "blalm/apps/train/checkpoint.h"
+#include "blalm/apps/train/evaluate.h"
+#include "blalm/apps/train/metrics.h"
+#include "blalm/apps/train/run_config.h"
+#include "blalm/data/loader.h"
+#include "blalm/data/tokenizer/tokenizer.h"
+#include "blalm/optim/optimizer.h"
+
+namespace blalm {
+
+// What happened in one optimiser step.
+struct StepReport {
+  std::int64_t step = 0, total = 0;
+  RunPosition position;
+  double epoch = 0;              // 1.25: a quarter of the second pass
+  double loss = 0, lr = 0;
+  StepResult update;
+  double tokens_per_second = 0;  // of this step
+  std::optional<Evaluation> valid;
+  bool sample_now = false, histogram_now = false;
+};
+
+class Trainer {
+ public:
+  // `data` is a prepared folder made with `tokenizer`; config must be resolved. Everything is ready for step 1.
+  Trainer(RunConfig config, const std::filesystem::path& data, const Tokenizer& tokenizer);
+
+  // Continues from a checkpoint. ConfigError or DataError when it does not fit config or data.
+  void resume(const FoundCheckpoint& checkpoint);
+  // Saves a checkpoint, and at milestones the model, into this folder from now on.
+  void save_into(const std::filesystem::path& run) { run_ = run; }
+  void save();
+
+  // One optimiser step. NumericError, in anomaly mode.
+  StepReport step();
+  bool finished() const { return stopped_ || position_.step >= total_; }
+  Evaluation validate();
+
+  std::int64_t total_steps() const { return total_; }
+  const RunPosition& position() const { return position_; }
+  LanguageModel& model() { return *model_; }
+  const Optimizer& optimizer() const { return *optimizer_; }
+  bool has_validation() const { return valid_.has_value(); }
+  bool stopped_early() const { return stopped_; }
+  const std::vector<std::string>& kept_milestones() const { return kept_; }
+
+ private:
+  bool due(const Amount& every) const;
+  double micro_batches(double& tokens);
+  void keep_milestones(std::int64_t words_before);
+
+  RunConfig config_;
+  std::string tokenizer_json_;
+  TokenData train_;
+  std::optional<TokenData> valid_;
+  std::unique_ptr<LanguageModel> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Loader> loader_;
+  std::vector<Batch> overfit_;
+  Tape tape_;
+  RunPosition position_;
+  std::int64_t total_ = 0;
+  bool stopped_ = false;
+  std::filesystem::path run_;
+  std::vector<std::string> kept_;
+};
+
+}  // namespace blalm
