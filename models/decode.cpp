@@ -1,0 +1,123 @@
+#include "blalm/models/decode.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+
+#include "blalm/core/error.h"
+#include "blalm/io/safetensors.h"
+
+namespace blalm {
+namespace {
+
+constexpr const char* kPosition = "position";
+constexpr const char* kConfig = "config";
+
+DType dtype_of_slot(const StateSlot& slot, const Precision& p) {
+  return slot.wide ? compute_dtype(p.operand) : p.operand;
+}
+
+// Rows of a growing slot that are in use: [batch, position, …].
+Tensor used_rows(const Tensor& t, std::int64_t position) {
+  Tensor used = Tensor::empty(t.shape().with(1, position), t.dtype());
+  for (std::int64_t b = 0; b < t.dim(0); ++b) used.row(b).copy_from(t.row(b).rows(0, position));
+  return used;
+}
+
+}  // namespace
+
+std::int64_t Pass::position() const { return state == nullptr ? 0 : state->position(); }
+Tensor& Pass::slot(int index) const { return state->tensors()[static_cast<std::size_t>(index)]; }
+
+DecodeState::DecodeState(const LanguageModel& model, std::int64_t batch)
+    : batch_(batch), precision_(model.run.precision), config_(model.fingerprint()) {
+  if (batch < 1) throw ConfigError(expected_got("decode", "a batch of at least 1", fmt::format("{}", batch)));
+  for (const StateSlot& slot : model.state_slots())
+    tensors_.push_back(Tensor::zeros(slot.shape.with_inserted(0, batch), dtype_of_slot(slot, precision_)));
+}
+
+DecodeState::DecodeState(const DecodeState& other)
+    : batch_(other.batch_), position_(other.position_), precision_(other.precision_), config_(other.config_) {
+  for (const Tensor& t : other.tensors_) tensors_.push_back(t.clone());
+}
+
+DecodeState& DecodeState::operator=(const DecodeState& other) {
+  if (this != &other) *this = DecodeState(other);
+  return *this;
+}
+
+std::int64_t DecodeState::bytes() const {
+  std::int64_t bytes = 0;
+  for (const Tensor& t : tensors_) bytes += t.bytes();
+  return bytes;
+}
+
+void DecodeState::check(const LanguageModel& model, std::int64_t batch) const {
+  if (config_ != model.fingerprint())
+    throw ConfigError("[decode] expected a state of this model's config, got one of another");
+  if (precision_ != model.run.precision)
+    throw ConfigError(expected_got("decode", "a state of this model's precision", "one of another",
+                                   "the precision was changed after the state was made"));
+  if (batch != batch_)
+    throw ShapeError(expected_got("decode", fmt::format("ids of {} sequences", batch_), fmt::format("{}", batch)));
+}
+
+void DecodeState::save(const LanguageModel& model, const std::filesystem::path& path) const {
+  check(model, batch_);
+  SafetensorsWriter writer;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const StateSlot& slot = model.state_slots()[i];
+    writer.add(slot.name, slot.growing ? used_rows(tensors_[i], position_) : tensors_[i]);
+  }
+  writer.metadata(kConfig, config_);
+  writer.metadata(kPosition, fmt::format("{}", position_));
+  writer.write(path);
+}
+
+DecodeState DecodeState::load(const LanguageModel& model, const std::filesystem::path& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  const auto refuse = [&](const std::string& problem) {
+    throw ConfigError(fmt::format("[decode] {}: {}", path.string(), problem));
+  };
+  const auto metadata = [&](const char* key) -> std::string {
+    const auto it = file.metadata().find(key);
+    return it == file.metadata().end() ? std::string() : it->second;
+  };
+  if (metadata(kConfig) != model.fingerprint()) refuse("this is no state of a model of this config");
+  DecodeState state;
+  state.precision_ = model.run.precision;
+  state.config_ = model.fingerprint();
+  const std::string position = metadata(kPosition);
+  const auto [end, error] = std::from_chars(position.data(), position.data() + position.size(), state.position_);
+  if (error != std::errc() || end != position.data() + position.size() || state.position_ < 0)
+    refuse(fmt::format("position is \"{}\", not a whole number", position));
+
+  std::vector<std::string> problems;
+  for (const StateSlot& slot : model.state_slots()) {
+    if (!file.contains(slot.name)) {
+      problems.push_back(fmt::format("{} is missing", slot.name));
+      continue;
+    }
+    const Tensor t = file.load(slot.name);
+    if (state.batch_ == 0 && t.rank() > 0) state.batch_ = t.dim(0);
+    const Shape expected =
+        (slot.growing ? slot.shape.with(0, state.position_) : slot.shape).with_inserted(0, state.batch_);
+    if (t.shape() != expected || t.dtype() != dtype_of_slot(slot, state.precision_) || state.batch_ < 1)
+      problems.push_back(fmt::format("{} is {}, not {}{}", slot.name, t.str(),
+                                     name_of(dtype_of_slot(slot, state.precision_)), expected.str()));
+    state.tensors_.push_back(t);
+  }
+  if (file.tensors().size() > model.state_slots().size()) problems.emplace_back("there are tensors of no slot");
+  if (!problems.empty()) refuse(fmt::format("{}", fmt::join(problems, "; ")));
+  return state;
+}
+
+Tensor prefill(LanguageModel& model, const Tensor& ids, DecodeState& state) { return model.next_logits(ids, state); }
+
+Tensor step(LanguageModel& model, const Tensor& ids, DecodeState& state) {
+  if (!ids.defined() || ids.rank() != 1) throw ShapeError(expected_got("step", "ids i32 [batch]", ids.str()));
+  return model.next_logits(ids.reshape({ids.dim(0), 1}), state);
+}
+
+}  // namespace blalm

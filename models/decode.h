@@ -1,0 +1,62 @@
+// Decoding: one token at a time, with a state whose size does not depend on how many came before (spec §5.3, §7, §8.1).
+//
+//   DecodeState state(model, 1);
+//   Tensor logits = prefill(model, prompt, state);      // [1, V]
+//   for (;;) logits = step(model, next_token, state);
+//
+// The state holds, for each layer, the mLSTM's C, n and m, the last K-1 inputs of each convolution, and the keys and
+// values of the window and its memory. Only the Transformer's keys and values grow with the position. A copy of a
+// state is independent of the original: what two continuations of one prompt need.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "blalm/models/language_model.h"
+
+namespace blalm {
+
+class DecodeState {
+ public:
+  // The state before the first token of `batch` sequences, for the model's present precision. Stays usable when the
+  // model's weights change; ConfigError on use with a model of another config or precision.
+  DecodeState(const LanguageModel& model, std::int64_t batch);
+  DecodeState(const DecodeState& other);
+  DecodeState(DecodeState&&) noexcept = default;
+  DecodeState& operator=(const DecodeState& other);
+  DecodeState& operator=(DecodeState&&) noexcept = default;
+
+  std::int64_t batch() const { return batch_; }
+  // Positions seen, learned meta tokens included.
+  std::int64_t position() const { return position_; }
+  void advance(std::int64_t positions) { position_ += positions; }
+  std::int64_t bytes() const;
+
+  // As model.state_slots() lists them, each [batch, …].
+  std::vector<Tensor>& tensors() { return tensors_; }
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+
+  // Throws ConfigError unless the state was made for a model of this config and precision.
+  void check(const LanguageModel& model, std::int64_t batch) const;
+
+  // A safetensors file: a tensor a slot; metadata "config", "position", "precision".
+  void save(const LanguageModel& model, const std::filesystem::path& path) const;
+  // Throws DataError or FormatError for a file that cannot be read, one ConfigError for one of another model.
+  static DecodeState load(const LanguageModel& model, const std::filesystem::path& path);
+
+ private:
+  DecodeState() = default;
+
+  std::int64_t batch_ = 0, position_ = 0;
+  Precision precision_;
+  std::string config_;  // as JSON: what the state fits
+  std::vector<Tensor> tensors_;
+};
+
+// Reads ids i32 [B, T], T >= 1, after what the state has seen; gives the logits [B, V] after the last of them.
+Tensor prefill(LanguageModel& model, const Tensor& ids, DecodeState& state);
+// The same for one token of each sequence: ids i32 [B].
+Tensor step(LanguageModel& model, const Tensor& ids, DecodeState& state);
+
+}  // namespace blalm

@@ -1,0 +1,28 @@
+#include "blalm/models/features/head_norm.h"
+
+namespace blalm {
+namespace {
+constexpr double kEps = 1e-6;  // spec §5.7
+}
+
+HeadNorm::HeadNorm(Module& parent, std::string name, std::int64_t heads, std::int64_t head_dim, HeadNormKind kind)
+    : Module(parent, std::move(name)), heads_(heads), head_dim_(head_dim), kind_(kind) {
+  if (kind != HeadNormKind::none)
+    weight_ = &add_parameter("weight", {heads * head_dim}, Role::vector, init::constant(1));
+}
+
+Var HeadNorm::forward(Pass& pass, const Var& h) {
+  const Shape joined{h.dim(0), h.dim(1), heads_ * head_dim_};
+  if (weight_ == nullptr) return ops::reshape(h, joined);
+  const Scope scope = enter(pass);
+  const Var weight = ops::reshape(pass.parameter(*weight_), {heads_, head_dim_});
+  if (kind_ == HeadNormKind::layer) return ops::reshape(ops::head_norm(h, weight, kEps), joined);
+  const Var normed = ops::rms_norm(h, Tensor::full({head_dim_}, 1, weight.dtype()), kEps);  // [B, T, H, E]
+  return ops::reshape(ops::cast(ops::mul(normed, weight), h.dtype()), joined);
+}
+
+double HeadNorm::flops(std::int64_t) const {
+  return weight_ == nullptr ? 0 : 8.0 * static_cast<double>(heads_ * head_dim_);
+}
+
+}  // namespace blalm

@@ -1,0 +1,28 @@
+#include "blalm/models/layer.h"
+
+#include "blalm/models/config_lists.h"
+
+namespace blalm {
+namespace {
+
+std::unique_ptr<Mixer> make_mixer(Module& parent, const ModelConfig& config) {
+  const MixerEntry& entry = find_mixer(config.mixer);
+  return entry.make(parent, std::string(entry.module), config);
+}
+
+}  // namespace
+
+Layer::Layer(Module& parent, std::string name, const ModelConfig& c)
+    : Module(parent, std::move(name)),
+      input_layernorm_(*this, "input_layernorm", c.hidden_size, c.rms_norm_eps),
+      post_attention_layernorm_(*this, "post_attention_layernorm", c.hidden_size, c.rms_norm_eps),
+      mixer_(make_mixer(*this, c)),
+      mlp_(*this, "mlp", c) {}
+
+Var Layer::forward(Pass& pass, const Var& x) {
+  const Scope scope = enter(pass);
+  const Var h = ops::add(x, mixer_->forward(pass, input_layernorm_.forward(pass, x)));
+  return ops::add(h, mlp_.forward(pass, post_attention_layernorm_.forward(pass, h)));
+}
+
+}  // namespace blalm

@@ -1,0 +1,23 @@
+// One layer (spec §4.1): x = x + mixer(norm(x)), then x = x + mlp(norm(x)).
+#pragma once
+
+#include <memory>
+
+#include "blalm/models/mixer.h"
+#include "blalm/models/rms_norm.h"
+#include "blalm/models/swiglu_mlp.h"
+
+namespace blalm {
+
+class Layer : public Module {
+ public:
+  Layer(Module& parent, std::string name, const ModelConfig& config);
+  Var forward(Pass& pass, const Var& x);  // [B, T, d] -> [B, T, d], both in the residual dtype
+
+ private:
+  RmsNorm input_layernorm_, post_attention_layernorm_;
+  std::unique_ptr<Mixer> mixer_;
+  SwigluMlp mlp_;
+};
+
+}  // namespace blalm

@@ -1,0 +1,17 @@
+// The feed-forward half of a layer (spec §4.3): W_d(silu(W_g x) ⊙ W_u x).
+#pragma once
+
+#include "blalm/models/config.h"
+#include "blalm/models/linear.h"
+
+namespace blalm {
+
+class SwigluMlp : public Module {
+ public:
+  SwigluMlp(Module& parent, std::string name, const ModelConfig& config);
+  Var forward(Pass& pass, const Var& x);  // [B, T, d] in the operand dtype -> [B, T, d] in the residual dtype
+
+  Linear gate_proj, up_proj, down_proj;
+};
+
+}  // namespace blalm
