@@ -1,0 +1,131 @@
+#include "blalm/models/model_folder.h"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "blalm/core/error.h"
+#include "blalm/io/atomic_file.h"
+#include "blalm/io/safetensors.h"
+#include "blalm/models/config_json.h"
+#include "tests/models/support.h"
+
+namespace blalm {
+namespace {
+
+using namespace test;
+namespace fs = std::filesystem;
+
+struct Folder {
+  fs::path path = fs::path(BLALM_BUILD_DIR) / "model-folder-test" / "inner";
+  Folder() { fs::remove_all(path.parent_path()); }
+  ~Folder() { fs::remove_all(path.parent_path()); }
+};
+
+std::string complaint(const fs::path& folder) {
+  try {
+    load_model(folder);
+  } catch (const FormatError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a saved model comes back with the same bits") {
+  for (const std::string& preset : preset_names()) {
+    CAPTURE(preset);
+    const Folder folder;
+    LanguageModel model(small_config(preset), {.seed = 6});
+    save_model(model, folder.path);
+    const auto loaded = load_model(folder.path);
+    CHECK(loaded->fingerprint() == model.fingerprint());
+    const auto ours = model.parameters(), theirs = loaded->parameters();
+    REQUIRE(ours.size() == theirs.size());
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      CHECK(ours[i]->name == theirs[i]->name);
+      CHECK(ours[i]->role == theirs[i]->role);
+      CHECK(same_bits(ours[i]->value, theirs[i]->value));
+    }
+    const Tensor ids = random_ids(1, 20, 41);
+    CHECK(same_bits(logits(model, ids), logits(*loaded, ids)));
+    CHECK(load_config(folder.path).hidden_size == 32);
+  }
+}
+
+TEST_CASE("bf16 takes half the room and rounds; tied weights are stored once") {
+  const Folder folder;
+  ModelConfig config = small_config("full");
+  config.vocab_size = 1000;
+  LanguageModel model(config);
+  save_model(model, folder.path, DType::f32);
+  const auto whole = fs::file_size(folder.path / "model.safetensors");
+  CHECK_FALSE(SafetensorsFile::open(folder.path / "model.safetensors").contains("lm_head.weight"));
+  save_model(model, folder.path, DType::bf16);
+  CHECK(fs::file_size(folder.path / "model.safetensors") < whole * 6 / 10);
+  const auto loaded = load_model(folder.path, DType::f64);
+  const Tensor& value = loaded->find("model.embed_tokens.weight")->value;
+  CHECK(value.dtype() == DType::f64);
+  const double error = distance(value, model.find("model.embed_tokens.weight")->value);
+  CHECK((error > 0 && error < 4e-3));
+  config.tie_word_embeddings = false;
+  save_model(LanguageModel(config), folder.path);
+  CHECK(SafetensorsFile::open(folder.path / "model.safetensors").contains("lm_head.weight"));
+  CHECK(load_model(folder.path)->find("lm_head.weight") != nullptr);
+}
+
+TEST_CASE("one error for everything that does not fit") {
+  const Folder folder;
+  LanguageModel model(small_config("conv"));
+  save_model(model, folder.path);
+  SafetensorsWriter writer;
+  for (const Parameter* p : model.parameters()) {
+    if (p->name == "model.norm.weight") continue;
+    if (p->name == "model.layers.0.mlp.up_proj.weight")
+      writer.add(p->name, Tensor::zeros({3, 4}));
+    else if (p->name == "model.layers.1.mlstm.head_norm.weight")
+      writer.add(p->name, Tensor::zeros({32}, DType::i32));
+    else
+      writer.add(p->name, p->value);
+  }
+  writer.add("lm_head.weight", Tensor::zeros({41, 32}));
+  writer.write(folder.path / "model.safetensors");
+  std::string json = to_json(model.config());
+  json.insert(json.find('{') + 1, "\"chunk_sice\": 3,");
+  write_file_atomically(folder.path / "config.json", json);
+  const std::string message = complaint(folder.path);
+  CHECK(contains(message, "unknown key chunk_sice (did you mean chunk_size?)"));
+  CHECK(contains(message, "tensor model.norm.weight is missing"));
+  CHECK(contains(message, "tensor model.layers.0.mlp.up_proj.weight is [3, 4], not [48, 32]"));
+  CHECK(contains(message, "tensor model.layers.1.mlstm.head_norm.weight holds I32"));
+  CHECK(contains(message, "tensor lm_head.weight has no place in the model"));
+  CHECK(message.find('\n') == std::string::npos);
+}
+
+TEST_CASE("sizes that a config merely claims are not allocated") {
+  const Folder folder;
+  save_model(LanguageModel(small_config("mlstm")), folder.path);
+  write_file_atomically(folder.path / "config.json",
+                        R"({"hidden_size": 16777216, "vocab_size": 16777216, "num_hidden_layers": 10000,
+                            "num_attention_heads": 2})");
+  CHECK(contains(complaint(folder.path), "and 149498 more"));
+  write_file_atomically(folder.path / "config.json", R"({"hidden_size": 33})");
+  CHECK(contains(complaint(folder.path), "divides hidden_size"));
+}
+
+TEST_CASE("missing files are data errors") {
+  const Folder folder;
+  CHECK_THROWS_AS(load_model(folder.path), DataError);
+  save_model(LanguageModel(small_config("mlstm")), folder.path);
+  fs::remove(folder.path / "model.safetensors");
+  CHECK_THROWS_AS(load_model(folder.path), DataError);
+  CHECK_NOTHROW(load_config(folder.path));
+  write_file_atomically(folder.path.parent_path() / "file", "x");
+  CHECK_THROWS_AS(save_model(LanguageModel(small_config("mlstm")), folder.path.parent_path() / "file"), DataError);
+}
+
+}  // namespace blalm
