@@ -1,0 +1,190 @@
+#include "blalm/data/prepare.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <future>
+#include <set>
+#include <system_error>
+
+#include "blalm/core/error.h"
+#include "blalm/core/parallel.h"
+#include "blalm/data/line_chunk.h"
+
+namespace blalm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kGroupBytes = std::size_t{16} << 10;  // of text, encoded by one thread in one go
+constexpr double kCostPerByte = 50;
+
+// Neighbouring lines of a chunk and their tokens, separators included.
+struct Group {
+  std::size_t begin, end;  // lines
+  std::vector<std::int32_t> ids;
+  std::vector<std::size_t> ends;  // in ids, of each line
+};
+
+bool is_left_out(const LineChunk::Line& line, Separator separator) {
+  return line.words == 0 && separator != Separator::none;
+}
+
+std::vector<Group> group_lines(const LineChunk& chunk) {
+  std::vector<Group> groups;
+  for (std::size_t begin = 0, end = 0; begin < chunk.lines.size(); begin = end) {
+    for (std::size_t size = 0; end < chunk.lines.size() && size < kGroupBytes; ++end) size += chunk.lines[end].size;
+    groups.push_back({begin, end, {}, {}});
+  }
+  return groups;
+}
+
+void encode(Group& group, const LineChunk& chunk, const TextEncoder& encoder, Separator separator) {
+  std::string with_line_end;
+  for (std::size_t i = group.begin; i < group.end; ++i) {
+    const LineChunk::Line& line = chunk.lines[i];
+    if (!is_left_out(line, separator)) {
+      std::string_view text = chunk.text_of(line);
+      if (separator == Separator::none) text = with_line_end.assign(text).append("\n");
+      if (has_bos(separator)) group.ids.push_back(encoder.bos);
+      const std::vector<std::int32_t> ids = encoder.encode(text);
+      group.ids.insert(group.ids.end(), ids.begin(), ids.end());
+      if (has_eos(separator)) group.ids.push_back(encoder.eos);
+    }
+    group.ends.push_back(group.ids.size());
+  }
+}
+
+void check_separators(const TextEncoder& encoder, Separator separator) {
+  const auto check = [&](bool wanted, std::int32_t id, std::string_view name) {
+    if (wanted && (id < 0 || id >= encoder.id.vocab_size))
+      throw ConfigError(expected_got("data.separator", fmt::format("a tokenizer with a token for data.{}", name),
+                                     "one without", "name its token there, or choose another separator"));
+  };
+  check(has_bos(separator), encoder.bos, "bos");
+  check(has_eos(separator), encoder.eos, "eos");
+}
+
+void check_words(const std::vector<SourcePlan>& plan, const PreparedData& data) {
+  if (data.train.words() == 0)
+    throw DataError(expected_got("data.train", "text to train on", "no words",
+                                 data.valid.words() > 0 ? "all of it is held out" : ""));
+  bool valid_wanted = false;
+  for (const SourcePlan& source : plan) valid_wanted |= source.part == Part::valid || !source.held_out.blocks.empty();
+  if (valid_wanted && data.valid.words() == 0)
+    throw DataError(expected_got("data.valid", "validation text", "no words"));
+}
+
+fs::path make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error) fs::remove(folder / "data.json", error);
+  if (error)
+    throw DataError(expected_got("write", fmt::format("a folder that can be written, '{}'", folder.string()),
+                                 fmt::format("'{}'", error.message())));
+  return folder;
+}
+
+// Shards of an earlier preparation that had more of them.
+void remove_old_shards(const fs::path& folder, const PreparedData& data) {
+  std::set<std::string> known;
+  for (const PreparedPart* part : {&data.train, &data.valid})
+    for (const ShardInfo& shard : part->shards) known.insert(shard.file);
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_shard = name.ends_with(".bin") && (name.starts_with("train-") || name.starts_with("valid-"));
+    if (is_shard && !known.contains(name)) fs::remove(entry.path(), ignored);
+  }
+}
+
+}  // namespace
+
+double PrepareReport::tokens_per_word(const PreparedPart& part) {
+  return part.words() == 0 ? 0 : static_cast<double>(part.tokens()) / static_cast<double>(part.words());
+}
+
+double PrepareReport::bytes_per_token(const PreparedPart& part) {
+  return part.tokens() == 0 ? 0 : static_cast<double>(part.bytes()) / static_cast<double>(part.tokens());
+}
+
+PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder, const fs::path& folder,
+                      const PrepareOptions& options) {
+  const auto started = std::chrono::steady_clock::now();
+  check_separators(encoder, options.separator);
+  make_folder(folder);
+  ShardWriter train(folder, "train", encoder.id, options.shard_tokens);
+  ShardWriter valid(folder, "valid", encoder.id, options.shard_tokens);
+  PrepareReport report;
+  PreparedData& data = report.data;
+  PrepareProgress done;
+
+  CorpusReader reader(plan, options.text);
+  LineChunk chunk = read_chunk(reader);
+  while (!chunk.lines.empty()) {
+    // Reading goes on while this chunk is encoded; the future waits for it even when encoding throws.
+    std::future<LineChunk> following = std::async(std::launch::async, [&reader] { return read_chunk(reader); });
+    std::vector<Group> groups = group_lines(chunk);
+    parallel_for(static_cast<std::int64_t>(groups.size()), kCostPerByte * static_cast<double>(kGroupBytes),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t g = begin; g < end; ++g)
+                     encode(groups[static_cast<std::size_t>(g)], chunk, encoder, options.separator);
+                 });
+    for (const Group& group : groups) {
+      std::size_t begin = 0;
+      for (std::size_t i = group.begin; i < group.end; ++i) {
+        const LineChunk::Line& line = chunk.lines[i];
+        const std::size_t end = group.ends[i - group.begin];
+        if (is_left_out(line, options.separator)) {
+          data.part(line.part).blank_lines += 1;
+        } else {
+          (line.part == Part::train ? train : valid)
+              .add(std::span(group.ids).subspan(begin, end - begin), line.words, line.bytes);
+        }
+        done.words += line.words;
+        done.bytes += line.bytes;
+        begin = end;
+      }
+      done.tokens += static_cast<std::int64_t>(group.ids.size());
+    }
+    done.lines += static_cast<std::int64_t>(chunk.lines.size());
+    if (options.progress) options.progress(done);
+    chunk = following.get();
+  }
+
+  data.tokenizer = encoder.id;
+  data.separator = options.separator;
+  data.train.shards = train.finish();
+  data.valid.shards = valid.finish();
+  data.sources = reader.reports();
+  check_words(plan, data);
+  write_prepared(folder, data);
+  remove_old_shards(folder, data);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return report;
+}
+
+void read_training_text(const std::vector<SourcePlan>& plan, const TextOptions& text, Separator separator,
+                        const std::function<void(std::span<const std::string_view>)>& visit) {
+  CorpusReader reader(plan, text);
+  std::vector<std::string_view> lines;
+  for (LineChunk chunk = read_chunk(reader); !chunk.lines.empty(); chunk = read_chunk(reader)) {
+    std::string with_line_ends;
+    if (separator == Separator::none) with_line_ends.reserve(chunk.text.size() + chunk.lines.size());
+    lines.clear();
+    for (const LineChunk::Line& line : chunk.lines) {
+      if (line.part != Part::train) continue;
+      std::string_view one = chunk.text_of(line);
+      if (separator == Separator::none) {
+        // Reserved, so what lies there already stays where it is.
+        const std::size_t begin = with_line_ends.size();
+        with_line_ends.append(one).push_back('\n');
+        one = std::string_view(with_line_ends).substr(begin);
+      }
+      lines.push_back(one);
+    }
+    visit(lines);
+  }
+}
+
+}  // namespace blalm

@@ -1,0 +1,59 @@
+// From files of text to a folder of token shards (prepared.h): what `blalm tokenize` does.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "blalm/data/corpus.h"
+#include "blalm/data/prepared.h"
+#include "blalm/data/separator.h"
+
+namespace blalm {
+
+// A tokenizer, as far as preparing needs one.
+struct TextEncoder {
+  // The ids of a text, without separators. Called from several threads at once.
+  std::function<std::vector<std::int32_t>(std::string_view)> encode;
+  TokenizerId id;
+  std::int32_t bos = -1;  // ids of the separators; -1: it has none
+  std::int32_t eos = -1;
+};
+
+struct PrepareProgress {
+  std::int64_t lines = 0, words = 0, bytes = 0, tokens = 0;  // written so far
+};
+
+struct PrepareOptions {
+  Separator separator = Separator::bos;
+  TextOptions text;
+  std::int64_t shard_tokens = kShardTokens;
+  // Called now and then on the calling thread; may throw to stop.
+  std::function<void(const PrepareProgress&)> progress;
+};
+
+struct PrepareReport {
+  PreparedData data;
+  double seconds = 0;
+
+  static double tokens_per_word(const PreparedPart& part);  // 0 without words
+  static double bytes_per_token(const PreparedPart& part);  // 0 without tokens
+};
+
+// Reads the plan's files, encodes their lines on all threads and writes shards and data.json into `folder`, which is
+// made if need be; shards of an earlier preparation go. The files are the same whatever the number of threads.
+// data.json comes last: a folder whose preparation was interrupted has none and cannot be opened by mistake.
+// DataError: no words to train on, or none to validate on though the plan asks for some; ids outside the vocabulary;
+// what reading and writing throw. ConfigError: a separator that the tokenizer does not have.
+PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder,
+                      const std::filesystem::path& folder, const PrepareOptions& options = {});
+
+// Gives the training lines of the plan, some megabytes at a time: for the training of a tokenizer. What an encoder will
+// be given at once is one text here.
+void read_training_text(const std::vector<SourcePlan>& plan, const TextOptions& text, Separator separator,
+                        const std::function<void(std::span<const std::string_view>)>& visit);
+
+}  // namespace blalm
