@@ -1,0 +1,36 @@
+// Settings of the data: section [data] of a configuration (design §8).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "blalm/core/fields.h"
+#include "blalm/data/corpus_plan.h"
+#include "blalm/data/separator.h"
+
+namespace blalm {
+
+struct DataConfig {
+  std::vector<std::string> train;  // sources.h, or one folder of prepared data
+  std::vector<std::string> valid;
+  std::string tokenizer;
+  std::int64_t vocab_size = 8000;
+  std::int64_t words = 0;
+  std::int64_t seq = 512;
+  Separator separator = Separator::bos;
+  std::string bos = "<s>";
+  std::string eos = "</s>";
+  double valid_share = 0.05;
+  std::string json_field = "text";
+  std::uint64_t seed = 0;
+  bool shuffle = true;
+
+  Fields fields();  // refer to this struct
+
+  CorpusOptions corpus_options() const;
+  // What plan_corpus makes of train and valid.
+  std::vector<SourcePlan> plan() const;
+};
+
+}  // namespace blalm
