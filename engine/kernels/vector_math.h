@@ -71,18 +71,15 @@ inline C sum(std::int64_t n, F&& f) {
 // The f(j), 0 ≤ j < n, whose real part is largest; n > 0.
 template <class C, class F>
 inline C largest(std::int64_t n, F&& f) {
+  const auto larger = [](C a, C b) { return real_part(b) > real_part(a) ? b : a; };
   C lanes[kLanes];
   std::fill_n(lanes, kLanes, f(0));
   std::int64_t j = 0;
   for (; j + kLanes <= n; j += kLanes)
-    for (std::int64_t l = 0; l < kLanes; ++l) {
-      const C x = f(j + l);
-      lanes[l] = real_part(x) > real_part(lanes[l]) ? x : lanes[l];
-    }
-  for (std::int64_t l = 0; l < n - j; ++l)
-    if (const C x = f(j + l); real_part(x) > real_part(lanes[l])) lanes[l] = x;
-  for (std::int64_t l = 1; l < kLanes; ++l)
-    if (real_part(lanes[l]) > real_part(lanes[0])) lanes[0] = lanes[l];
+    for (std::int64_t l = 0; l < kLanes; ++l) lanes[l] = larger(lanes[l], f(j + l));
+  for (std::int64_t l = 0; l < n - j; ++l) lanes[l] = larger(lanes[l], f(j + l));
+  for (std::int64_t width = kLanes / 2; width > 0; width /= 2)
+    for (std::int64_t l = 0; l < width; ++l) lanes[l] = larger(lanes[l], lanes[l + width]);
   return lanes[0];
 }
 

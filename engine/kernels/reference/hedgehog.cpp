@@ -13,27 +13,29 @@ bool greater(C a, C b) {
   return real_part(a) > real_part(b);
 }
 
-// Writes scale · e into half of a row.
+// Writes scale · e, but no less than `least`, into half of a row.
 template <class T, class C>
-void store(const C* e, C scale, std::int64_t n, bool hold, T* out) {
-  const C least(static_cast<decltype(real_part(C()))>(kLeast));
+void store(C* e, C scale, C least, std::int64_t n, T* out) {
   for (std::int64_t j = 0; j < n; ++j) {
     const C p = e[j] * scale;
-    out[j] = static_cast<T>(hold && greater(least, p) ? least : p);
+    e[j] = greater(least, p) ? least : p;
   }
+  for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(e[j]);
 }
 
-// One row; e is scratch of 2 n.
+// One row; scratch holds 3 n.
 template <class T, class C>
-void forward(Features map, const T* y, std::int64_t n, C* e, T* phi) {
-  const C high = vec::largest<C>(n, [=](std::int64_t j) { return static_cast<C>(y[j]); });
-  const C low = -vec::largest<C>(n, [=](std::int64_t j) { return -static_cast<C>(y[j]); });
+void forward(Features map, const T* row, std::int64_t n, C* scratch, T* phi) {
+  C *y = scratch, *e = scratch + n;
+  for (std::int64_t j = 0; j < n; ++j) y[j] = static_cast<C>(row[j]);
+  const C high = vec::largest<C>(n, [=](std::int64_t j) { return y[j]; });
+  const C low = -vec::largest<C>(n, [=](std::int64_t j) { return -y[j]; });
   const C factor = map == Features::joint ? C(2) : C(1);
   // The joint map has one maximum for both halves.
   const C top = map != Features::joint ? high : greater(high, -low) ? C(2) * high : C(-2) * low;
   const C other = map == Features::joint ? top : -low;
-  for (std::int64_t j = 0; j < n; ++j) e[j] = vec::exp<C>(factor * static_cast<C>(y[j]) - top);
-  for (std::int64_t j = 0; j < n; ++j) e[n + j] = vec::exp<C>(-factor * static_cast<C>(y[j]) - other);
+  for (std::int64_t j = 0; j < n; ++j) e[j] = vec::exp<C>(factor * y[j] - top);
+  for (std::int64_t j = 0; j < n; ++j) e[n + j] = vec::exp<C>(-factor * y[j] - other);
   C scale(1), other_scale(1);
   if (map != Features::exponential) {
     const C sum = vec::sum<C>(n, [=](std::int64_t j) { return e[j]; });
@@ -41,8 +43,9 @@ void forward(Features map, const T* y, std::int64_t n, C* e, T* phi) {
     scale = C(1) / (map == Features::joint ? sum + other_sum : sum);
     other_scale = map == Features::joint ? scale : C(1) / other_sum;
   }
-  store(e, scale, n, map == Features::separate, phi);
-  store(e + n, other_scale, n, map == Features::separate, phi + n);
+  const C least(map == Features::separate ? static_cast<decltype(real_part(C()))>(kLeast) : 0);
+  store(e, scale, least, n, phi);
+  store(e + n, other_scale, least, n, phi + n);
 }
 
 template <class T, class C>
@@ -106,9 +109,9 @@ void hedgehog(const HedgehogArgs& a) {
     const std::int64_t rows = a.y.dim(0), n = a.y.dim(1);
     if (n == 0) return;
     parallel_for(rows, 16.0 * static_cast<double>(n), [=, map = a.map](std::int64_t begin, std::int64_t end) {
-      const Tensor scratch = Tensor::empty({2 * n}, dtype_of<C>);
-      C* e = scratch.mutable_data<C>();
-      for (std::int64_t row = begin; row < end; ++row) forward<T, C>(map, y + row * n, n, e, phi + 2 * row * n);
+      const Tensor buffer = Tensor::empty({3 * n}, dtype_of<C>);
+      C* scratch = buffer.mutable_data<C>();
+      for (std::int64_t row = begin; row < end; ++row) forward<T, C>(map, y + row * n, n, scratch, phi + 2 * row * n);
     });
   });
 }

@@ -118,15 +118,19 @@ void short_conv_backward(const ShortConvBackwardArgs& a) {
         }
         if (dx != nullptr)
           for (std::int64_t t = strip.first; t < strip.last; ++t) {
-            C sum[kChannels];
+            // Summed in place, unless rounding has to wait for the end.
+            C wide[kChannels];
+            T* out = dx + start + t * s.channels + strip.channel;
+            C* sum = wide;
+            if constexpr (std::is_same_v<T, C>) sum = out;
             std::fill_n(sum, strip.width, C(0));
             for (std::int64_t j = std::max<std::int64_t>(0, s.kernel - (beyond - t)); j < s.kernel; ++j) {
               const C* g = dz + (t + s.kernel - 1 - j - strip.first) * kChannels;
               const C* w = taps + j * s.channels + strip.channel;
               for (std::int64_t c = 0; c < strip.width; ++c) sum[c] += w[c] * g[c];
             }
-            T* out = dx + start + t * s.channels + strip.channel;
-            for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(sum[c]);
+            if constexpr (!std::is_same_v<T, C>)
+              for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(sum[c]);
           }
         if (sums != nullptr)
           for (std::int64_t j = 0; j < s.kernel; ++j) {
