@@ -62,7 +62,7 @@ struct MlstmSizes {
   explicit MlstmSizes(const Args& a)
       : B(a.q.dim(0)), T(a.q.dim(1)), H(a.q.dim(2)), G(a.k.dim(2)), D(a.q.dim(3)), E(a.v.dim(3)) {}
   std::int64_t heads_a_group() const { return H / G; }
-  std::int64_t chunks(std::int64_t chunk) const { return (T + chunk - 1) / chunk; }
+  std::int64_t chunks(std::int64_t chunk) const { return T / chunk + (T % chunk != 0 ? 1 : 0); }
 };
 
 namespace reference {

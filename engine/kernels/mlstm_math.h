@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "blalm/core/dtype.h"
 
@@ -11,6 +12,10 @@ namespace blalm::kernels {
 // Stabilisers are real: they are constants of the differentiation, and the complex step must not reach them.
 template <class S>
 using Real = decltype(real_part(S()));
+
+// Exponents are small differences of long sums: for f32 they are kept in f64 until the difference is taken.
+template <class S>
+using Exponent = std::conditional_t<std::is_same_v<S, float>, double, S>;
 
 // log σ(x) without overflow: no exponent is positive.
 template <class S>

@@ -56,21 +56,30 @@ void check(const char* op, const Var& q, const Var& k, const Var& v, const Var& 
 }
 
 kernels::MlstmForm form_of(const MlstmOptions& o, std::int64_t T) {
-  switch (o.form) {
-    case MlstmForm::recurrent:
-      return kernels::MlstmForm::recurrent;
-    case MlstmForm::parallel:
-      return kernels::MlstmForm::parallel;
-    case MlstmForm::chunkwise:
-      return kernels::MlstmForm::chunkwise;
-    case MlstmForm::automatic:
-      break;
-  }
-  return T == 1 ? kernels::MlstmForm::recurrent : kernels::MlstmForm::chunkwise;
+  if (o.form == MlstmForm::parallel) return kernels::MlstmForm::parallel;
+  const bool steps = o.form == MlstmForm::automatic ? T == 1 : o.form == MlstmForm::recurrent;
+  return steps ? kernels::MlstmForm::recurrent : kernels::MlstmForm::chunkwise;
 }
 
 double scale_of(const MlstmOptions& o, std::int64_t D) {
   return o.scale != 0 ? o.scale : 1 / std::sqrt(static_cast<double>(D));
+}
+
+// All but the state and what is kept for the backward pass.
+kernels::MlstmArgs arguments(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& i, const Tensor& f,
+                             const MlstmOptions& o) {
+  kernels::MlstmArgs a{};
+  a.form = form_of(o, q.dim(1));
+  a.q = q;
+  a.k = k;
+  a.v = v;
+  a.i = i;
+  a.f = f;
+  a.h = Tensor::empty(q.shape().with(3, v.dim(3)), q.dtype());
+  a.scale = scale_of(o, q.dim(3));
+  a.eps = o.eps;
+  a.chunk = o.chunk;
+  return a;
 }
 
 // Multiplications and additions of the products, whole tiles counted.
@@ -96,11 +105,7 @@ Var mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, 
   if (kernel_policy().composed) return composed::mlstm(q, k, v, i, f, options);
 
   Op op("mlstm", {q, k, v, i, f}, where);
-  kernels::MlstmArgs a{};
-  a.form = form_of(options, q.dim(1));
-  a.q = q.value(), a.k = k.value(), a.v = v.value(), a.i = i.value(), a.f = f.value();
-  a.h = Tensor::empty(q.shape().with(3, v.dim(3)), q.dtype());
-  a.scale = scale_of(options, q.dim(3)), a.eps = options.eps, a.chunk = options.chunk;
+  kernels::MlstmArgs a = arguments(q.value(), k.value(), v.value(), i.value(), f.value(), options);
   const MlstmSizes z(a);
   if (op.recording()) {
     a.a = Tensor::empty(i.shape(), i.dtype());
@@ -116,18 +121,33 @@ Var mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, 
                        const Tensor& x = back.saved(input);
                        return back.want(input) ? Tensor::empty(x.shape(), x.dtype()) : Tensor();
                      };
-                     kernels::MlstmBackwardArgs b{};
-                     b.form = form, b.scale = scale, b.eps = eps, b.chunk = chunk;
-                     b.q = back.saved(0), b.k = back.saved(1), b.v = back.saved(2);
-                     b.i = back.saved(3), b.f = back.saved(4), b.h = back.saved(5);
-                     b.a = back.saved(6), b.m = back.saved(7);
-                     b.states = {back.saved(8), back.saved(9), back.saved(10)};
-                     b.dh = back.dout();
-                     b.dq = gradient(0), b.dk = gradient(1), b.dv = gradient(2), b.di = gradient(3), b.df = gradient(4);
+                     const kernels::MlstmBackwardArgs b{
+                         .form = form,
+                         .q = back.saved(0),
+                         .k = back.saved(1),
+                         .v = back.saved(2),
+                         .i = back.saved(3),
+                         .f = back.saved(4),
+                         .h = back.saved(5),
+                         .scale = scale,
+                         .eps = eps,
+                         .chunk = chunk,
+                         .a = back.saved(6),
+                         .m = back.saved(7),
+                         .states = {back.saved(8), back.saved(9), back.saved(10)},
+                         .dh = back.dout(),
+                         .dq = gradient(0),
+                         .dk = gradient(1),
+                         .dv = gradient(2),
+                         .di = gradient(3),
+                         .df = gradient(4),
+                     };
                      kernels::mlstm_backward(b);
-                     const Tensor* gradients[] = {&b.dq, &b.dk, &b.dv, &b.di, &b.df};
-                     for (int input = 0; input < 5; ++input)
-                       if (back.want(input)) back.give(input, *gradients[input]);
+                     back.give(0, b.dq);
+                     back.give(1, b.dk);
+                     back.give(2, b.dv);
+                     back.give(3, b.di);
+                     back.give(4, b.df);
                    });
 }
 
@@ -137,11 +157,7 @@ Tensor mlstm_continue(const Tensor& q, const Tensor& k, const Tensor& v, const T
   if (options.form == MlstmForm::parallel)
     throw ConfigError(expected_got("mlstm_continue", "form recurrent, chunkwise or automatic", "parallel",
                                    "the parallel form carries no state"));
-  kernels::MlstmArgs a{};
-  a.form = form_of(options, q.dim(1));
-  a.q = q, a.k = k, a.v = v, a.i = i, a.f = f;
-  a.h = Tensor::empty(q.shape().with(3, v.dim(3)), q.dtype());
-  a.scale = scale_of(options, q.dim(3)), a.eps = options.eps, a.chunk = options.chunk;
+  kernels::MlstmArgs a = arguments(q, k, v, i, f, options);
   const MlstmSizes z(a);
   if (state.C.defined()) {
     check_shape("mlstm_continue", "state.C", state.C, {z.B, z.H, z.D, z.E});
@@ -154,7 +170,8 @@ Tensor mlstm_continue(const Tensor& q, const Tensor& k, const Tensor& v, const T
   a.first = {state.C, state.n, state.m};
   a.last = in_place ? a.first : empty_carry({z.B, z.H}, z.D, z.E, i.dtype());
   kernels::mlstm(a);
-  if (InferenceMode::active()) a.h.mark_inference();
+  if (InferenceMode::active())
+    for (const Tensor* made : {&a.h, &a.last.C, &a.last.n, &a.last.m}) made->mark_inference();
   if (!in_place) state = {a.last.C, a.last.n, a.last.m};
   return a.h;
 }

@@ -7,7 +7,6 @@
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include "blalm/core/parallel.h"
@@ -19,30 +18,26 @@ namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Vector = Eigen::VectorXf;
-using Tile = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 
-// A head as a matrix [T, width], read a tile of rows at a time: in place from f32, through a buffer from bf16.
+// A head as a matrix [T, width], read a tile of rows at a time. f32 is copied too: rows are heads x width apart, and
+// the products that read a tile several times find it close together.
 template <class X>
 class Reader {
  public:
   explicit Reader(const Tensor& x) : heads_(x) {}
   // Valid until the next call.
-  Tile rows(std::int64_t b, std::int64_t begin, std::int64_t count, std::int64_t head) {
+  const Matrix& rows(std::int64_t b, std::int64_t begin, std::int64_t count, std::int64_t head) {
     const std::int64_t stride = heads_.stride(), width = heads_.width();
     const X* from = heads_.at(b, begin, head);
-    if constexpr (std::is_same_v<X, float>) {
-      return {from, count, width, Eigen::OuterStride<>(stride)};
-    } else {
-      buffer_.resize(count, width);
-      for (std::int64_t t = 0; t < count; ++t)
-        for (std::int64_t j = 0; j < width; ++j) buffer_(t, j) = from[t * stride + j];
-      return {buffer_.data(), count, width, Eigen::OuterStride<>(width)};
-    }
+    tile_.resize(count, width);
+    for (std::int64_t t = 0; t < count; ++t)
+      for (std::int64_t j = 0; j < width; ++j) tile_(t, j) = from[t * stride + j];
+    return tile_;
   }
 
  private:
   HeadView<const X> heads_;
-  Matrix buffer_;
+  Matrix tile_;
 };
 
 // Rows of a head from `begin` on; an undefined tensor takes nothing.
@@ -158,7 +153,8 @@ void forward(const MlstmArgs& args) {
         const std::int64_t t0 = c * args.chunk, size = std::min(args.chunk, z.T - t0);
         state.store(states, task * chunks + c);
         gates.start(i.at(b, t0, head), f.at(b, t0, head), nullptr, z.H, size, state.m);
-        const Tile Q = q.rows(b, t0, size, head), K = k.rows(b, t0, size, key_head), V = v.rows(b, t0, size, key_head);
+        const Matrix& Q = q.rows(b, t0, size, head);
+        const Matrix &K = k.rows(b, t0, size, key_head), &V = v.rows(b, t0, size, key_head);
 
         weights.noalias() = Q * K.transpose();
         weights.array() *= scale * gates.D.array();
@@ -226,7 +222,7 @@ void backward(const MlstmBackwardArgs& args) {
       for (std::int64_t c = chunks - 1; c >= 0; --c) {
         const std::int64_t t0 = c * args.chunk, size = std::min(args.chunk, z.T - t0);
         const bool has_later = c + 1 < chunks, has_earlier = c > 0;
-        const Tile K = k.rows(b, t0, size, key_head), V = v.rows(b, t0, size, key_head);
+        const Matrix &K = k.rows(b, t0, size, key_head), &V = v.rows(b, t0, size, key_head);
         dk_sum.setZero(size, z.D);
         dv_sum.setZero(size, z.E);
         for (std::int64_t j = 0; j < group; ++j) {
@@ -234,7 +230,7 @@ void backward(const MlstmBackwardArgs& args) {
           Sweep& sweep = sweeps[static_cast<std::size_t>(j)];
           state.load(states, (b * z.H + head) * chunks + c, z);
           gates.start(i.at(b, t0, head), f.at(b, t0, head), m.at(b, t0, head), z.H, size, state.m);
-          const Tile Q = q.rows(b, t0, size, head), H = h.rows(b, t0, size, head);
+          const Matrix &Q = q.rows(b, t0, size, head), &H = h.rows(b, t0, size, head);
 
           g = dh.rows(b, t0, size, head);
           delta.resize(size);

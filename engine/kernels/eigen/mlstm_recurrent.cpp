@@ -17,6 +17,22 @@ namespace {
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Row = Eigen::RowVectorXf;
 
+// R rows of C [R, E] and their part of the output: C ← forget C + k v, out += q C, with one number of k and q a row.
+// Several rows share each read and write of v and out.
+template <int R>
+void advance(float* __restrict C, std::int64_t E, float forget, const float* __restrict k, const float* __restrict q,
+             const float* __restrict v, float* __restrict out) {
+  for (std::int64_t e = 0; e < E; ++e) {
+    float sum = out[e];
+    for (int r = 0; r < R; ++r) {
+      const float c = forget * C[r * E + e] + k[r] * v[e];
+      C[r * E + e] = c;
+      sum += q[r] * c;
+    }
+    out[e] = sum;
+  }
+}
+
 template <class X>
 void read(const X* from, Row& row) {
   for (std::int64_t j = 0; j < row.size(); ++j) row[j] = from[j];
@@ -54,16 +70,20 @@ void run(const MlstmArgs& args) {
         read(q_in.at(b, t, head), q);
         read(k_in.at(b, t, key_head), k);
         read(v_in.at(b, t, key_head), v);
-        const float i_t = *i.at(b, t, head), log_f = log_sigmoid(*f.at(b, t, head)), m_before = m;
-        m = std::max(log_f + m_before, i_t);
-        const float forget = std::exp(log_f + m_before - m), input = std::exp(i_t - m);
+        // Exponents in f64, as in the other forms.
+        const double i_t = *i.at(b, t, head), kept = log_sigmoid(static_cast<double>(*f.at(b, t, head))) + m;
+        m = static_cast<float>(std::max(kept, i_t));
+        const float forget = static_cast<float>(std::exp(kept - m)), input = static_cast<float>(std::exp(i_t - m));
+        k *= input;
+        q *= scale;
+        n = forget * n + k;
         out.setZero();
-        for (std::int64_t d = 0; d < z.D; ++d) {
-          C.row(d) = forget * C.row(d) + (input * k[d]) * v;
-          out += (scale * q[d]) * C.row(d);
-        }
-        n = forget * n + input * k;
-        const float a = scale * q.dot(n), inverse = MlstmNormaliser<float>(a, m, args.eps).inverse;
+        std::int64_t d = 0;
+        for (; d + 4 <= z.D; d += 4)
+          advance<4>(C.data() + d * z.E, z.E, forget, k.data() + d, q.data() + d, v.data(), out.data());
+        for (; d < z.D; ++d)
+          advance<1>(C.data() + d * z.E, z.E, forget, k.data() + d, q.data() + d, v.data(), out.data());
+        const float a = q.dot(n), inverse = MlstmNormaliser<float>(a, m, args.eps).inverse;
         for (std::int64_t e = 0; e < z.E; ++e) h.at(b, t, head)[e] = static_cast<X>(out[e] * inverse);
         if (a_out) *a_out.at(b, t, head) = a;
         if (m_out) *m_out.at(b, t, head) = m;

@@ -12,7 +12,7 @@
 // sum of a row of dA is q_t·dq_t and that of a column k_s·dk_s. Hence
 //   di_s = Σ_t dA_ts = k_s·dk_s
 //   d log σ(f_u) = Σ_{s<u≤t} dA_ts = Σ_{t≥u} (q_t·dq_t - k_t·dk_t),   all rows from u on less all columns from u on.
-// Both are exact for every eps and where the floor exp(-m) rules: ĝ has no part in that the rows and columns share.
+// Term by term this holds for any ĝ, so it is exact for every eps and where the floor exp(-m) rules.
 #include "mlstm_head.h"
 
 namespace blalm::kernels::reference {
@@ -24,30 +24,31 @@ class Chunk {
  public:
   Chunk(const MlstmHead<S>& head, std::int64_t c, Real<S> m_before)
       : head_(head), m_before_(m_before), begin(c * head.chunk), size(std::min(head.chunk, head.T - begin)) {
-    S sum(0);
-    for (std::int64_t t = 0; t < size; ++t) b_.push_back(sum += head.log_f[begin + t][0]);
+    Exponent<S> sum(0);
+    b_.resize(size);
+    for (std::int64_t t = 0; t < size; ++t) b_[t] = sum += head.log_f[begin + t];
   }
 
   // m_t for every t, from the running maximum of i_s - b_s.
-  void stabilise(std::vector<Real<S>>& m) const {
-    Real<S> highest = m_before_;
+  void stabilise(Column<Real<S>>& m) const {
+    auto highest = real_part(Exponent<S>(m_before_));
     for (std::int64_t t = 0; t < size; ++t) {
-      highest = std::max(highest, real_part(head_.i[begin + t][0] - b(t)));
-      m[static_cast<std::size_t>(begin + t)] = real_part(b(t)) + highest;
+      highest = std::max(highest, real_part(head_.i[begin + t] - b_[t]));
+      m[begin + t] = static_cast<Real<S>>(real_part(b_[t]) + highest);
     }
   }
-  Real<S> m(std::int64_t t) const { return head_.m[static_cast<std::size_t>(begin + t)]; }
-  S decay(std::int64_t t, std::int64_t s) const { return std::exp(b(t) - b(s) + head_.i[begin + s][0] - m(t)); }
-  S beta(std::int64_t t) const { return std::exp(b(t) + m_before_ - m(t)); }
+  Real<S> m(std::int64_t t) const { return head_.m[begin + t]; }
+  S decay(std::int64_t t, std::int64_t s) const {
+    return static_cast<S>(std::exp(b_[t] - b_[s] + head_.i[begin + s] - m(t)));
+  }
+  S beta(std::int64_t t) const { return static_cast<S>(std::exp(b_[t] + m_before_ - m(t))); }
   S gamma() const { return beta(size - 1); }
   S omega(std::int64_t s) const { return decay(size - 1, s); }
 
  private:
-  S b(std::int64_t t) const { return b_[static_cast<std::size_t>(t)]; }
-
   const MlstmHead<S>& head_;
   Real<S> m_before_;
-  std::vector<S> b_;
+  Column<Exponent<S>> b_;
 
  public:
   const std::int64_t begin, size;
@@ -117,11 +118,11 @@ void mlstm_chunkwise_backward(const MlstmBackwardArgs& args) {
         for (std::int64_t d = 0; d < D; ++d)
           add_scaled(dC[d], head.scale * chunk.beta(t) * head.q[chunk.begin + t][d], grad.g[chunk.begin + t], width);
     }
-    S suffix(0);
+    Exponent<S> suffix(0);
     for (std::int64_t t = head.T - 1; t >= 0; --t) {
-      grad.di[t][0] = dot(head.k[t], grad.dk[t], D);
-      suffix += dot(head.q[t], grad.dq[t], D) - grad.di[t][0];
-      grad.dlog_f[t][0] = t == 0 ? S(0) : suffix;  // nothing was there to forget
+      grad.di[t] = dot(head.k[t], grad.dk[t], D);
+      suffix += dot(head.q[t], grad.dq[t], D) - grad.di[t];
+      grad.dlog_f[t] = t == 0 ? S(0) : static_cast<S>(suffix);  // nothing was there to forget
     }
   });
 }

@@ -35,6 +35,18 @@ class Matrix {
 };
 
 template <class S>
+class Column {
+ public:
+  // Every element zero.
+  void resize(std::int64_t size) { numbers_.assign(static_cast<std::size_t>(size), S(0)); }
+  S& operator[](std::int64_t at) { return numbers_[static_cast<std::size_t>(at)]; }
+  const S& operator[](std::int64_t at) const { return numbers_[static_cast<std::size_t>(at)]; }
+
+ private:
+  std::vector<S> numbers_;
+};
+
+template <class S>
 S dot(const S* x, const S* y, std::int64_t n) {
   S sum(0);
   for (std::int64_t j = 0; j < n; ++j) sum += x[j] * y[j];
@@ -57,10 +69,10 @@ template <class S>
 struct MlstmHead {
   std::int64_t T, D, E, chunk;
   S scale;
-  Matrix<S> q, k, v;       // [T, D], [T, D], v̂: [T, E + 1]
-  Matrix<S> i, log_f;      // [T, 1]; log σ(f)
-  Matrix<S> out;           // ô: [T, E + 1]
-  std::vector<Real<S>> m;  // [T]
+  Matrix<S> q, k, v;             // [T, D], [T, D], v̂: [T, E + 1]
+  Column<Exponent<S>> i, log_f;  // [T]; log σ(f)
+  Matrix<S> out;                 // ô: [T, E + 1]
+  Column<Real<S>> m;             // [T]
 
   S score(std::int64_t t, std::int64_t s) const { return scale * dot(q[t], k[s], D); }
 };
@@ -69,14 +81,14 @@ template <class S>
 struct MlstmGradients {
   Matrix<S> g;           // ĝ: [T, E + 1], given
   Matrix<S> dq, dk, dv;  // as q, k, v̂
-  Matrix<S> di, dlog_f;  // [T, 1]
+  Column<S> di, dlog_f;  // [T]
 };
 
 // --- tensors to matrices and back
 
 // The first columns of a matrix from one head of a tensor, or the other way.
 template <class X, class S>
-void load(const HeadView<X>& from, std::int64_t b, std::int64_t head, std::int64_t T, Matrix<S>& to) {
+void load(const HeadView<const X>& from, std::int64_t b, std::int64_t head, std::int64_t T, Matrix<S>& to) {
   for (std::int64_t t = 0; t < T; ++t)
     for (std::int64_t j = 0; j < from.width(); ++j) to[t][j] = static_cast<S>(from.at(b, t, head)[j]);
 }
@@ -110,6 +122,7 @@ void store_state(const MlstmState<S>& from, std::int64_t D, std::int64_t E, cons
   to.m(index) = S(from.m);
 }
 
+// Where heads are read from.
 template <class X, class S>
 struct MlstmInputs {
   HeadView<const X> q, k, v;
@@ -126,17 +139,16 @@ struct MlstmInputs {
     head.T = z.T, head.D = z.D, head.E = z.E, head.chunk = chunk, head.scale = scale;
     for (Matrix<S>* like_q : {&head.q, &head.k}) like_q->resize(z.T, z.D);
     for (Matrix<S>* like_v : {&head.v, &head.out}) like_v->resize(z.T, z.E + 1);
-    for (Matrix<S>* column : {&head.i, &head.log_f}) column->resize(z.T, 1);
-    head.m.assign(static_cast<std::size_t>(z.T), 0);
+    for (auto* exponents : {&head.i, &head.log_f}) exponents->resize(z.T);
+    head.m.resize(z.T);
     const std::int64_t key_head = h / z.heads_a_group();
     load(q, b, h, z.T, head.q);
     load(k, b, key_head, z.T, head.k);
     load(v, b, key_head, z.T, head.v);
-    load(i, b, h, z.T, head.i);
-    load(f, b, h, z.T, head.log_f);
     for (std::int64_t t = 0; t < z.T; ++t) {
       head.v[t][z.E] = S(1);
-      head.log_f[t][0] = log_sigmoid(head.log_f[t][0]);
+      head.i[t] = *i.at(b, t, h);
+      head.log_f[t] = log_sigmoid(Exponent<S>(*f.at(b, t, h)));
     }
   }
 };
@@ -166,11 +178,10 @@ void run_mlstm(const MlstmArgs& args, double cost_per_head, Form form) {
         form(head, state, [&](std::int64_t c) { store_state(state, z.D, z.E, states, at * z.chunks(in.chunk) + c); });
         for (std::int64_t t = 0; t < z.T; ++t) {
           const S a_t = head.out[t][z.E];
-          const Real<S> m_t = head.m[static_cast<std::size_t>(t)];
-          const MlstmNormaliser<S> normaliser(a_t, m_t, args.eps);
+          const MlstmNormaliser<S> normaliser(a_t, head.m[t], args.eps);
           for (std::int64_t e = 0; e < z.E; ++e) h.at(b, t, j)[e] = static_cast<X>(head.out[t][e] * normaliser.inverse);
           if (a) *a.at(b, t, j) = a_t;
-          if (m) *m.at(b, t, j) = S(m_t);
+          if (m) *m.at(b, t, j) = S(head.m[t]);
         }
         store_state(state, z.D, z.E, last, at);
       }
@@ -205,12 +216,12 @@ void run_mlstm_backward(const MlstmBackwardArgs& args, double cost_per_head, For
           in.load_head(b, j, head);
           for (Matrix<S>* like_q : {&grad.dq, &grad.dk}) like_q->resize(z.T, z.D);
           for (Matrix<S>* like_v : {&grad.g, &grad.dv}) like_v->resize(z.T, z.E + 1);
-          for (Matrix<S>* column : {&grad.di, &grad.dlog_f}) column->resize(z.T, 1);
+          for (Column<S>* like_i : {&grad.di, &grad.dlog_f}) like_i->resize(z.T);
           load(dh, b, j, z.T, grad.g);
           for (std::int64_t t = 0; t < z.T; ++t) {
             // h = num / (N + eps):  dnum = dh / (N + eps),  δ = da = -(dN/da) (dh·h) / (N + eps)
-            const Real<S> m_t = head.m[static_cast<std::size_t>(t)] = real_part(*m.at(b, t, j));
-            const MlstmNormaliser<S> normaliser(*a.at(b, t, j), m_t, args.eps);
+            head.m[t] = real_part(*m.at(b, t, j));
+            const MlstmNormaliser<S> normaliser(*a.at(b, t, j), head.m[t], args.eps);
             S* g = grad.g[t];
             for (std::int64_t e = 0; e < z.E; ++e) g[z.E] -= g[e] * static_cast<S>(h.at(b, t, j)[e]);
             g[z.E] *= normaliser.slope;
@@ -224,10 +235,10 @@ void run_mlstm_backward(const MlstmBackwardArgs& args, double cost_per_head, For
           for (std::int64_t t = 0; t < z.T; ++t) {
             add_scaled(dk_sum[t], S(1), grad.dk[t], z.D);
             add_scaled(dv_sum[t], S(1), grad.dv[t], z.E);
-            if (df) *df.at(b, t, j) = grad.dlog_f[t][0] * log_sigmoid_derivative(*in.f.at(b, t, j));
+            if (di) *di.at(b, t, j) = grad.di[t];
+            if (df) *df.at(b, t, j) = grad.dlog_f[t] * log_sigmoid_derivative(*in.f.at(b, t, j));
           }
           store(grad.dq, z.T, dq, b, j);
-          store(grad.di, z.T, di, b, j);
         }
         store(dk_sum, z.T, dk, b, key_head);
         store(dv_sum, z.T, dv, b, key_head);

@@ -12,11 +12,11 @@ namespace {
 
 // Row t of A.
 template <class S>
-void exponents(const MlstmHead<S>& head, std::int64_t t, std::vector<S>& row) {
-  S log_decay(0);
+void exponents(const MlstmHead<S>& head, std::int64_t t, Column<Exponent<S>>& row) {
+  Exponent<S> log_decay(0);
   for (std::int64_t s = t; s >= 0; --s) {
-    row[static_cast<std::size_t>(s)] = log_decay + head.i[s][0];
-    log_decay += head.log_f[s][0];
+    row[s] = log_decay + head.i[s];
+    log_decay += head.log_f[s];
   }
 }
 
@@ -27,14 +27,15 @@ double cost_per_head(const MlstmSizes& z) { return static_cast<double>(z.T * z.T
 void mlstm_parallel(const MlstmArgs& args) {
   run_mlstm(args, cost_per_head(MlstmSizes(args)), [](auto& head, auto&, auto) {
     using S = std::remove_cvref_t<decltype(head.scale)>;
-    std::vector<S> A(static_cast<std::size_t>(head.T));
+    Column<Exponent<S>> A;
+    A.resize(head.T);
     for (std::int64_t t = 0; t < head.T; ++t) {
       exponents(head, t, A);
-      Real<S> m = real_part(A[0]);
-      for (std::int64_t s = 1; s <= t; ++s) m = std::max(m, real_part(A[static_cast<std::size_t>(s)]));
-      head.m[static_cast<std::size_t>(t)] = m;
+      auto highest = real_part(A[0]);
+      for (std::int64_t s = 1; s <= t; ++s) highest = std::max(highest, real_part(A[s]));
+      head.m[t] = static_cast<Real<S>>(highest);
       for (std::int64_t s = 0; s <= t; ++s)
-        add_scaled(head.out[t], head.score(t, s) * std::exp(A[static_cast<std::size_t>(s)] - m), head.v[s], head.E + 1);
+        add_scaled(head.out[t], head.score(t, s) * static_cast<S>(std::exp(A[s] - head.m[t])), head.v[s], head.E + 1);
     }
   });
 }
@@ -43,20 +44,20 @@ void mlstm_parallel_backward(const MlstmBackwardArgs& args) {
   run_mlstm_backward(args, 3 * cost_per_head(MlstmSizes(args)), [](auto& head, auto& grad, auto) {
     using S = std::remove_cvref_t<decltype(head.scale)>;
     const std::int64_t D = head.D, width = head.E + 1;
-    std::vector<S> A(static_cast<std::size_t>(head.T));
+    Column<Exponent<S>> A;
+    A.resize(head.T);
     for (std::int64_t t = 0; t < head.T; ++t) {
       exponents(head, t, A);
-      const Real<S> m = head.m[static_cast<std::size_t>(t)];
       S reached(0);  // Σ_{s<u} dA_ts
       for (std::int64_t s = 0; s <= t; ++s) {
-        const S decay = std::exp(A[static_cast<std::size_t>(s)] - m);
+        const S decay = static_cast<S>(std::exp(A[s] - head.m[t]));
         const S weight = head.score(t, s) * decay;  // C̃_ts
         const S dweight = dot(grad.g[t], head.v[s], width);
         add_scaled(grad.dq[t], head.scale * dweight * decay, head.k[s], D);
         add_scaled(grad.dk[s], head.scale * dweight * decay, head.q[t], D);
         add_scaled(grad.dv[s], weight, grad.g[t], width);
-        grad.dlog_f[s][0] += reached;
-        grad.di[s][0] += dweight * weight;
+        grad.dlog_f[s] += reached;
+        grad.di[s] += dweight * weight;
         reached += dweight * weight;
       }
     }

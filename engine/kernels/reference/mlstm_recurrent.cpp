@@ -10,15 +10,14 @@
 namespace blalm::kernels::reference {
 namespace {
 
-// Both gates of position t after a state stabilised by `m_before`: i' k_tᵀ v̂_t is written into, not kept.
+// Both gates of position t, after a state stabilised by `m_before`.
 template <class S>
 struct Step {
   S forget, input;
 
   Step(const MlstmHead<S>& head, std::int64_t t, Real<S> m_before) {
-    const Real<S> m = head.m[static_cast<std::size_t>(t)];
-    forget = std::exp(head.log_f[t][0] + m_before - m);
-    input = std::exp(head.i[t][0] - m);
+    forget = static_cast<S>(std::exp(head.log_f[t] + m_before - head.m[t]));
+    input = static_cast<S>(std::exp(head.i[t] - head.m[t]));
   }
 
   // Ĉ ← f' Ĉ + i' k_tᵀ v̂_t
@@ -35,10 +34,10 @@ double cost_per_head(const MlstmSizes& z) { return 4.0 * static_cast<double>(z.T
 void mlstm_recurrent(const MlstmArgs& args) {
   run_mlstm(args, cost_per_head(MlstmSizes(args)), [](auto& head, auto& state, auto) {
     for (std::int64_t t = 0; t < head.T; ++t) {
-      const auto m = std::max(real_part(head.log_f[t][0]) + state.m, real_part(head.i[t][0]));
-      head.m[static_cast<std::size_t>(t)] = m;
+      const auto highest = std::max(real_part(head.log_f[t]) + state.m, real_part(head.i[t]));
+      head.m[t] = static_cast<decltype(state.m)>(highest);
       Step(head, t, state.m).advance(head, t, state.C);
-      state.m = m;
+      state.m = head.m[t];
       for (std::int64_t d = 0; d < head.D; ++d)
         add_scaled(head.out[t], head.scale * head.q[t][d], state.C[d], head.E + 1);
     }
@@ -49,7 +48,7 @@ void mlstm_recurrent_backward(const MlstmBackwardArgs& args) {
   run_mlstm_backward(args, 3 * cost_per_head(MlstmSizes(args)), [](auto& head, auto& grad, auto) {
     using S = std::remove_cvref_t<decltype(head.scale)>;
     const std::int64_t T = head.T, D = head.D, width = head.E + 1;
-    const auto m_before = [&](std::int64_t t) { return t == 0 ? Real<S>(0) : head.m[static_cast<std::size_t>(t - 1)]; };
+    const auto m_before = [&](std::int64_t t) { return t == 0 ? Real<S>(0) : head.m[t - 1]; };
     std::vector<Matrix<S>> states(static_cast<std::size_t>(T + 1));  // Ĉ_t after t positions, all of them
     states[0].resize(D, width);
     for (std::int64_t t = 0; t < T; ++t) {
@@ -67,8 +66,8 @@ void mlstm_recurrent_backward(const MlstmBackwardArgs& args) {
         add_scaled(dC[d], head.scale * head.q[t][d], grad.g[t], width);
         grad.dk[t][d] = step.input * dot(head.v[t], dC[d], width);
         add_scaled(grad.dv[t], step.input * head.k[t][d], dC[d], width);
-        grad.di[t][0] += head.k[t][d] * grad.dk[t][d];
-        grad.dlog_f[t][0] += step.forget * dot(before[d], dC[d], width);
+        grad.di[t] += head.k[t][d] * grad.dk[t][d];
+        grad.dlog_f[t] += step.forget * dot(before[d], dC[d], width);
         for (std::int64_t e = 0; e < width; ++e) dC[d][e] *= step.forget;
       }
     }
