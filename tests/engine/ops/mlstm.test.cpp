@@ -90,6 +90,7 @@ OpCensus mlstm_census() {
         .differentiable = false;
     add(name + ", scale", {.T = 20, .D = 3, .E = 5}, kUsual, {.scale = 1, .eps = 0, .chunk = 8, .form = form});
     add(name + ", no sequences", {.B = 0, .T = 20}, kUsual, options);
+    add(name + ", no values", {.T = 20, .E = 0}, kUsual, options);
     add(name + ", one feature", {.T = 5, .H = 1, .G = 1, .D = 1, .E = 1}, kUsual, options);
   }
   add("automatic", {.T = 40}, kUsual, {});
