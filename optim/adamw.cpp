@@ -18,7 +18,7 @@ struct Factors {
 };
 
 // Averages that fade without new gradients would end among the subnormal numbers, where rounding holds them for ever
-// and each operation costs a hundred times as much. They become zero instead.
+// and each operation costs some 25 times as much. They become zero instead.
 template <class T>
 T without_subnormals(T x) {
   return std::abs(x) < std::numeric_limits<T>::min() ? T(0) : x;

@@ -34,12 +34,9 @@ double lr_at(std::int64_t step, std::int64_t total, const OptimConfig& config) {
   // lerp is exact at both ends.
   const double floor = config.min_lr.of(peak);
   switch (config.schedule) {
-    case ScheduleKind::constant:
-      return peak;
-    case ScheduleKind::linear:
-      return peak * (1 - passed(warmup));
-    case ScheduleKind::cosine:
-      return std::lerp(floor, peak, 0.5 * (1 + std::cos(std::numbers::pi * passed(warmup))));
+    case ScheduleKind::constant: return peak;
+    case ScheduleKind::linear: return peak * (1 - passed(warmup));
+    case ScheduleKind::cosine: return std::lerp(floor, peak, 0.5 * (1 + std::cos(std::numbers::pi * passed(warmup))));
     case ScheduleKind::wsd: {
       const double x = passed(total - whole_steps(config.decay, total, total - warmup));
       return std::lerp(floor, peak, 1 - (config.wsd_shape == WsdShape::sqrt ? std::sqrt(x) : x));

@@ -139,6 +139,8 @@ TEST_CASE("a gradient that is not finite skips the step, is counted and named") 
       CHECK(disturbed.step().applied);
       calm.step();
       CHECK(test::same_bits(a.values(), b.values()));
+      calm.restore(disturbed.state());
+      CHECK(calm.skipped() == 1);
     }
 }
 
