@@ -11,17 +11,9 @@
 #include "blalm/data/corpus.h"
 #include "blalm/data/prepared.h"
 #include "blalm/data/separator.h"
+#include "blalm/data/text_encoder.h"
 
 namespace blalm {
-
-// A tokenizer, as far as preparing needs one.
-struct TextEncoder {
-  // The ids of a text, without separators. Called from several threads at once.
-  std::function<std::vector<std::int32_t>(std::string_view)> encode;
-  TokenizerId id;
-  std::int32_t bos = -1;  // ids of the separators; -1: it has none
-  std::int32_t eos = -1;
-};
 
 struct PrepareProgress {
   std::int64_t lines = 0, words = 0, bytes = 0, tokens = 0;  // written so far

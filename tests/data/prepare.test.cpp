@@ -321,10 +321,12 @@ TEST_CASE("the text that comes with blalm is prepared with a tokenizer trained o
   read_training_text(plan, {}, config.separator,
                      [&](std::span<const std::string_view> texts) { trainer.count(texts); });
   const Tokenizer tokenizer = trainer.train();
-  TextEncoder encoder;
-  encoder.encode = [&](std::string_view text) { return tokenizer.encode(text, {.find_special_tokens = false}); };
-  encoder.id = {tokenizer.vocab_size(), fingerprint_of(tokenizer.to_json())};
-  encoder.bos = tokenizer.token_id(config.bos).value();
+  const TextEncoder encoder = encoder_of(tokenizer, config.bos, config.eos);
+  CHECK(encoder.bos == 1);
+  CHECK(encoder.eos == 2);
+  CHECK(encoder_of(tokenizer, "<none>", "").bos == -1);
+  CHECK(encoder.encode("<s>").size() > 1);
+  CHECK(id_of(Tokenizer::from_json(tokenizer.to_json())) == encoder.id);
   const PrepareReport report = prepare(plan, encoder, folder / "out");
   // The words that data/samples/README.md names.
   CHECK(report.data.train.words() == 85'850 + 171'998);
