@@ -5,11 +5,18 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 
 namespace blalm {
 
-using Location = std::source_location;
+// A line of source: as a default argument, the caller's. (std::source_location, which clang++ 14 has not.)
+struct Location {
+  const char* file = "";
+  unsigned line_number = 0;
+
+  static constexpr Location current(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) { return {file, line}; }
+  const char* file_name() const { return file; }
+  unsigned line() const { return line_number; }
+};
 
 // One block of memory, 64-byte aligned, preceded by this header. Shared by reference counting.
 struct alignas(64) Storage {
