@@ -1,63 +1,75 @@
 #include "blalm/models/config_lists.h"
 
+#include <fmt/format.h>
+
 #include <span>
 
 #include "blalm/core/error.h"
-#include "blalm/models/features/hedgehog.h"
-#include "blalm/models/features/identity_map.h"
-#include "blalm/models/mixers/attention.h"
-#include "blalm/models/mixers/mlstm.h"
+#include "blalm/models/config.h"
 
 namespace blalm {
+
+// Each is defined in the file of its name, in mixers/ or features/.
+extern const MixerEntry attention_mixer, mlstm_mixer;
+extern const FeatureMapEntry identity_map, hedgehog_map;
+extern const StageEntry short_conv_stage;
+extern const BranchEntry window_attention_branch;
+
 namespace {
 
-template <class T>
-std::unique_ptr<Mixer> mixer(Module& parent, std::string name, const ModelConfig& config) {
-  return std::make_unique<T>(parent, std::move(name), config);
-}
+constexpr const MixerEntry* kMixers[] = {&attention_mixer, &mlstm_mixer};
+constexpr const FeatureMapEntry* kFeatureMaps[] = {&identity_map, &hedgehog_map};
+constexpr const StageEntry* kStages[] = {&short_conv_stage};
+constexpr const BranchEntry* kBranches[] = {&window_attention_branch};
 
-template <class T>
-std::unique_ptr<FeatureMapModule> feature_map(Module& parent, std::string name, const ModelConfig& config,
-                                              std::int64_t heads) {
-  return std::make_unique<T>(parent, std::move(name), config, heads);
-}
-
-constexpr MixerEntry kMixers[] = {
-    {"attention", "self_attn", mixer<AttentionMixer>, AttentionMixer::check},
-    {"mlstm", "mlstm", mixer<MlstmMixer>, MlstmMixer::check},
-};
-
-constexpr FeatureMapEntry kFeatureMaps[] = {
-    {"none", feature_map<IdentityMap>},
-    {"hedgehog", feature_map<HedgehogMap>},
-};
-
-template <class Entry>
-std::vector<std::string> names_of(std::span<const Entry> list) {
+template <class List>
+std::vector<std::string> names_of(const List& list) {
   std::vector<std::string> names;
-  for (const Entry& e : list) names.emplace_back(e.name);
+  for (const auto* entry : list) names.emplace_back(entry->name);
   return names;
 }
 
-template <class Entry>
-const Entry& find(std::string_view what, std::span<const Entry> list, std::string_view name) {
-  for (const Entry& e : list)
-    if (e.name == name) return e;
+template <class List>
+const auto& find(std::string_view what, const List& list, std::string_view name) {
+  for (const auto* entry : list)
+    if (entry->name == name) return *entry;
   std::string all;
-  for (const Entry& e : list) all += (all.empty() ? "one of " : ", ") + std::string(e.name);
+  for (const auto* entry : list) all += (all.empty() ? "one of " : ", ") + std::string(entry->name);
   throw ConfigError(expected_got(what, all, name));
 }
 
 }  // namespace
 
-std::vector<std::string> mixer_names() { return names_of(std::span<const MixerEntry>(kMixers)); }
-const MixerEntry& find_mixer(std::string_view name) {
-  return find("mixer", std::span<const MixerEntry>(kMixers), name);
+std::vector<std::string> mixer_names() { return names_of(kMixers); }
+std::vector<std::string> feature_map_names() { return names_of(kFeatureMaps); }
+const MixerEntry& find_mixer(std::string_view name) { return find("mixer", kMixers, name); }
+const FeatureMapEntry& find_feature_map(std::string_view name) { return find("feature_map", kFeatureMaps, name); }
+
+std::vector<std::unique_ptr<Stage>> make_stages(Module& parent, std::string_view stream, const ModelConfig& config,
+                                                std::int64_t channels) {
+  std::vector<std::unique_ptr<Stage>> stages;
+  for (const StageEntry* e : kStages)
+    if (e->on(config)) stages.push_back(e->make(parent, fmt::format("{}_{}", stream, e->name), config, channels));
+  return stages;
 }
 
-std::vector<std::string> feature_map_names() { return names_of(std::span<const FeatureMapEntry>(kFeatureMaps)); }
-const FeatureMapEntry& find_feature_map(std::string_view name) {
-  return find("feature_map", std::span<const FeatureMapEntry>(kFeatureMaps), name);
+std::vector<std::unique_ptr<Branch>> make_branches(Module& parent, const ModelConfig& config) {
+  std::vector<std::unique_ptr<Branch>> branches;
+  for (const BranchEntry* e : kBranches)
+    if (e->on(config)) branches.push_back(e->make(parent, std::string(e->name), config));
+  return branches;
+}
+
+void refuse_features(const ModelConfig& config) {
+  const auto refuse = [&](std::string_view key) {
+    throw ConfigError(expected_got("config", fmt::format("mixer mlstm with {}", key),
+                                   fmt::format("mixer {}", config.mixer), "that feature belongs to the mLSTM mixer"));
+  };
+  if (config.feature_map != identity_map.name) refuse("feature_map");
+  for (const StageEntry* e : kStages)
+    if (e->on(config)) refuse(e->key);
+  for (const BranchEntry* e : kBranches)
+    if (e->on(config)) refuse(e->key);
 }
 
 }  // namespace blalm

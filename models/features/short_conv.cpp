@@ -1,31 +1,48 @@
-#include "blalm/models/features/short_conv.h"
-
+// Short convolution (spec §7): each channel of a stream is filtered over its last K positions, then SiLU.
 #include <cmath>
 
+#include "blalm/models/config.h"
+#include "blalm/models/config_lists.h"
+
 namespace blalm {
+namespace {
 
-ShortConv::ShortConv(Module& parent, std::string name, std::int64_t channels, std::int64_t kernel)
-    : Module(parent, std::move(name)), channels_(channels), kernel_(kernel) {
-  if (kernel == 0) return;
-  const double bound = 1 / std::sqrt(static_cast<double>(kernel));
-  weight_ = &add_parameter("weight", {channels, kernel}, Role::convolution, init::uniform(-bound, bound));
-  last_ = add_state("last", {kernel - 1, channels});
-}
+class ShortConv : public Stage {
+ public:
+  ShortConv(Module& parent, std::string name, const ModelConfig& c, std::int64_t channels)
+      : Stage(parent, std::move(name)),
+        channels_(channels),
+        kernel_(c.conv_kernel),
+        bound_(1 / std::sqrt(static_cast<double>(kernel_))),
+        weight_(add_parameter("weight", {channels, kernel_}, Role::convolution, init::uniform(-bound_, bound_))),
+        last_(add_state("last", {kernel_ - 1, channels})) {}
 
-Var ShortConv::forward(Pass& pass, const Var& x) {
-  if (weight_ == nullptr) return x;
-  const Scope scope = enter(pass);
-  const Var weight = pass.parameter(*weight_);
-  if (!pass.decoding()) return ops::short_conv(x, weight);
+  Var forward(Pass& pass, const Var& x) override {  // [B, T, C] -> [B, T, C]
+    const Scope scope = enter(pass);
+    const Var weight = pass.parameter(weight_);
+    if (!pass.decoding()) return ops::short_conv(x, weight);
 
-  Tensor& last = pass.slot(last_);
-  const std::int64_t length = x.dim(1), before = kernel_ - 1;
-  const Var parts[] = {last, x};
-  const Var all = ops::concat(parts, 1);  // [B, K-1+T, C]
-  last.copy_from(ops::slice(all, 1, length, length + before).value());
-  return ops::slice(ops::short_conv(all, weight), 1, before, before + length);
-}
+    Tensor& last = pass.slot(last_);
+    const std::int64_t length = x.dim(1), before = kernel_ - 1;
+    const Var parts[] = {last, x};
+    const Var all = ops::concat(parts, 1);  // [B, K-1+T, C]
+    last.copy_from(ops::slice(all, 1, length, length + before).value());
+    return ops::slice(ops::short_conv(all, weight), 1, before, before + length);
+  }
 
-double ShortConv::flops(std::int64_t) const { return 2.0 * static_cast<double>(channels_ * kernel_); }
+  double flops(std::int64_t) const override { return 2.0 * static_cast<double>(channels_ * kernel_); }
+
+ private:
+  std::int64_t channels_, kernel_;
+  double bound_;       // of the first values, spec §7.2
+  Parameter& weight_;  // [C, K]
+  int last_;           // slot [K-1, C]: the last inputs
+};
+
+}  // namespace
+
+extern constinit const StageEntry short_conv_stage{"conv", "conv_kernel",
+                                                   [](const ModelConfig& c) { return c.conv_kernel > 0; },
+                                                   make<Stage, ShortConv, const ModelConfig&, std::int64_t>};
 
 }  // namespace blalm

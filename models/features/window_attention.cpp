@@ -1,6 +1,10 @@
-#include "blalm/models/features/window_attention.h"
-
+// Sliding-window attention beside the mLSTM, with memory and modulation (spec §8, §9, §10):
+//   h_total = h + ρ(α) swa(rope(q), rope(k), v)
 #include <algorithm>
+
+#include "blalm/models/config.h"
+#include "blalm/models/config_lists.h"
+#include "blalm/models/key_value_cache.h"
 
 namespace blalm {
 namespace {
@@ -16,34 +20,50 @@ std::int64_t alphas(const ModelConfig& c) {
 // 0, except that a clamp does not move from its bounds: halfway, which is where a sigmoid begins too (spec §10.3).
 double first_alpha(ops::Modulation kind) { return kind == ops::Modulation::clamp ? 0.5 : 0; }
 
+class WindowAttention : public Branch {
+ public:
+  // Alpha is a parameter of the parent, "swa_alpha".
+  WindowAttention(Module& parent, std::string name, const ModelConfig& c)
+      : Branch(parent, std::move(name)),
+        visible_(c.swa_window + c.swa_memory),
+        width_(c.hidden_size),
+        theta_(c.rope_theta),
+        after_stages_(c.swa_after_conv),
+        modulation_(c.swa_modulation),
+        cache_(*this, c.key_value_heads(), c.head_dim(), c.head_dim(), c.swa_window, c.swa_memory) {
+    if (modulation_ != ops::Modulation::fixed)
+      alpha_ = &parent.add_parameter("swa_alpha", {alphas(c)}, Role::scalar, init::constant(first_alpha(modulation_)));
+  }
+
+  Var join(Pass& pass, const Var& h, const Streams& staged, const Streams& projected) override {
+    const Scope scope = enter(pass);
+    const auto read = [&](Var Streams::*s) {
+      return after_stages_ ? staged.*s : ops::reshape(projected.*s, (staged.*s).shape());
+    };
+    const Var q = read(&Streams::q), k = read(&Streams::k), v = read(&Streams::v);
+    const std::int64_t start = pass.position();
+    const Var seen = cache_.attend(pass, ops::rope(q, theta_, start), ops::rope(k, theta_, start), v);  // [B, T, H, E]
+    const Var alpha = alpha_ != nullptr ? pass.parameter(*alpha_) : Var();
+    return ops::modulate(h, ops::reshape(seen, h.shape()), alpha, modulation_);  // [B, T, H·E]
+  }
+
+  double flops(std::int64_t length) const override {
+    return 4.0 * static_cast<double>(width_) * static_cast<double>(std::min(visible_, (length + 1) / 2));
+  }
+
+ private:
+  std::int64_t visible_, width_;
+  double theta_;
+  bool after_stages_;
+  ops::Modulation modulation_;
+  KeyValueCache cache_;
+  Parameter* alpha_ = nullptr;  // [1], [H] or [H·E]
+};
+
 }  // namespace
 
-WindowAttention::WindowAttention(Module& parent, std::string name, const ModelConfig& c)
-    : Module(parent, std::move(name)),
-      window_(c.swa_window),
-      memory_(c.swa_memory),
-      width_(c.hidden_size),
-      theta_(c.rope_theta),
-      modulation_(c.swa_modulation) {
-  if (window_ == 0) return;
-  cache_.emplace(*this, c.key_value_heads(), c.head_dim(), c.head_dim(), window_, memory_);
-  if (modulation_ != ops::Modulation::fixed)
-    alpha_ = &parent.add_parameter("swa_alpha", {alphas(c)}, Role::scalar, init::constant(first_alpha(modulation_)));
-}
-
-Var WindowAttention::add_to(Pass& pass, const Var& h, const Var& q, const Var& k, const Var& v) {
-  if (window_ == 0) return h;
-  const Scope scope = enter(pass);
-  const std::int64_t start = pass.position();
-  const Var seen = cache_->attend(pass, ops::rope(q, theta_, start), ops::rope(k, theta_, start), v);  // [B, T, H, E]
-  const Var alpha = alpha_ != nullptr ? pass.parameter(*alpha_) : Var();
-  return ops::modulate(h, ops::reshape(seen, h.shape()), alpha, modulation_);
-}
-
-double WindowAttention::flops(std::int64_t length) const {
-  if (window_ == 0) return 0;
-  const double visible = static_cast<double>(std::min(window_ + memory_, (length + 1) / 2));
-  return 4.0 * static_cast<double>(width_) * visible;
-}
+extern constinit const BranchEntry window_attention_branch{"swa", "swa_window",
+                                                           [](const ModelConfig& c) { return c.swa_window > 0; },
+                                                           make<Branch, WindowAttention, const ModelConfig&>};
 
 }  // namespace blalm

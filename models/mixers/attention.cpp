@@ -1,55 +1,63 @@
-#include "blalm/models/mixers/attention.h"
-
+// Llama-style self-attention (spec §4.5), the mixer of the Transformer baseline.
 #include <fmt/format.h>
 
 #include "blalm/core/error.h"
+#include "blalm/models/config.h"
+#include "blalm/models/config_lists.h"
+#include "blalm/models/key_value_cache.h"
+#include "blalm/models/linear.h"
 #include "blalm/models/weight_init.h"
 
 namespace blalm {
+namespace {
 
-AttentionMixer::AttentionMixer(Module& parent, std::string name, const ModelConfig& c)
-    : Mixer(parent, std::move(name)),
-      heads_(c.num_attention_heads),
-      groups_(c.key_value_heads()),
-      head_dim_(c.head_dim()),
-      theta_(c.rope_theta),
-      q_proj_(*this, "q_proj", c.hidden_size, heads_ * head_dim_, inner_init(c)),
-      k_proj_(*this, "k_proj", c.hidden_size, groups_ * head_dim_, inner_init(c)),
-      v_proj_(*this, "v_proj", c.hidden_size, groups_ * head_dim_, inner_init(c)),
-      o_proj_(*this, "o_proj", heads_ * head_dim_, c.hidden_size, residual_init(c, c.hidden_size)),
-      cache_(*this, groups_, head_dim_, head_dim_) {}
+class AttentionMixer : public Mixer {
+ public:
+  AttentionMixer(Module& parent, std::string name, const ModelConfig& c)
+      : Mixer(parent, std::move(name)),
+        heads_(c.num_attention_heads),
+        groups_(c.key_value_heads()),
+        head_dim_(c.head_dim()),
+        theta_(c.rope_theta),
+        q_proj_(*this, "q_proj", c.hidden_size, heads_ * head_dim_, inner_init(c)),
+        k_proj_(*this, "k_proj", c.hidden_size, groups_ * head_dim_, inner_init(c)),
+        v_proj_(*this, "v_proj", c.hidden_size, groups_ * head_dim_, inner_init(c)),
+        o_proj_(*this, "o_proj", heads_ * head_dim_, c.hidden_size, residual_init(c, c.hidden_size)),
+        cache_(*this, groups_, head_dim_, head_dim_) {}
 
-void AttentionMixer::check(const ModelConfig& c) {
-  const auto refuse = [](std::string_view key, const std::string& value) {
-    throw ConfigError(expected_got("config", fmt::format("mixer mlstm with {}", key),
-                                   fmt::format("mixer attention, {} {}", key, value),
-                                   "that feature belongs to the mLSTM mixer"));
-  };
-  if (c.conv_kernel > 0) refuse("conv_kernel", fmt::format("{}", c.conv_kernel));
-  if (c.swa_window > 0) refuse("swa_window", fmt::format("{}", c.swa_window));
-  if (c.feature_map != "none") refuse("feature_map", c.feature_map);
+  Var forward(Pass& pass, const Var& x) override {
+    const Scope scope = enter(pass);
+    const std::int64_t B = x.dim(0), T = x.dim(1), H = heads_, G = groups_, D = head_dim_, start = pass.position();
+
+    const Var q = ops::rope(ops::reshape(q_proj_.forward(pass, x), {B, T, H, D}), theta_, start);  // [B, T, H, D]
+    const Var k = ops::rope(ops::reshape(k_proj_.forward(pass, x), {B, T, G, D}), theta_, start);  // [B, T, G, D]
+    const Var v = ops::reshape(v_proj_.forward(pass, x), {B, T, G, D});                            // [B, T, G, D]
+    const Var h = cache_.attend(pass, q, k, v);                                                    // [B, T, H, D]
+    return o_proj_.forward_to(pass.residual(), pass, ops::reshape(h, {B, T, H * D}));              // [B, T, d]
+  }
+
+  double flops(std::int64_t length) const override {
+    return 4.0 * static_cast<double>(heads_ * head_dim_) * static_cast<double>(length + 1) / 2;
+  }
+
+ private:
+  std::int64_t heads_, groups_, head_dim_;
+  double theta_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  KeyValueCache cache_;
+};
+
+void check(const ModelConfig& c) {
+  refuse_features(c);
   if (c.head_dim() % 2 != 0)
     throw ConfigError(
         expected_got("config", "an even head dimension with mixer attention, which rotates pairs of features",
                      fmt::format("{} ({} / {} heads)", c.head_dim(), c.hidden_size, c.num_attention_heads)));
 }
 
-Var AttentionMixer::forward(Pass& pass, const Var& x) {
-  const Scope scope = enter(pass);
-  const std::int64_t batch = x.dim(0), length = x.dim(1), start = pass.position();
-  const auto by_head = [&](const Var& z, std::int64_t heads) {
-    return ops::reshape(z, {batch, length, heads, head_dim_});
-  };
+}  // namespace
 
-  const Var q = ops::rope(by_head(q_proj_.forward(pass, x), heads_), theta_, start);   // [B, T, H, D]
-  const Var k = ops::rope(by_head(k_proj_.forward(pass, x), groups_), theta_, start);  // [B, T, G, D]
-  const Var v = by_head(v_proj_.forward(pass, x), groups_);                            // [B, T, G, D]
-  const Var h = ops::reshape(cache_.attend(pass, q, k, v), {batch, length, heads_ * head_dim_});
-  return o_proj_.forward_to(pass.residual(), pass, h);  // [B, T, d]
-}
-
-double AttentionMixer::flops(std::int64_t length) const {
-  return 4.0 * static_cast<double>(heads_ * head_dim_) * static_cast<double>(length + 1) / 2;
-}
+extern constinit const MixerEntry attention_mixer{"attention", "self_attn",
+                                                  make<Mixer, AttentionMixer, const ModelConfig&>, check};
 
 }  // namespace blalm

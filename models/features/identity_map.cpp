@@ -1,12 +1,11 @@
 // No feature map: the mLSTM works on queries and keys as they are, scaled by D^-1/2 (spec §5.2).
-#pragma once
-
 #include <cmath>
 
 #include "blalm/models/config.h"
-#include "blalm/models/mixer.h"
+#include "blalm/models/config_lists.h"
 
 namespace blalm {
+namespace {
 
 class IdentityMap : public FeatureMapModule {
  public:
@@ -20,5 +19,10 @@ class IdentityMap : public FeatureMapModule {
  private:
   std::int64_t head_dim_;
 };
+
+}  // namespace
+
+extern constinit const FeatureMapEntry identity_map{
+    "none", make<FeatureMapModule, IdentityMap, const ModelConfig&, std::int64_t>};
 
 }  // namespace blalm
