@@ -18,7 +18,7 @@ struct GatedArgs {
 };
 extern const Kernel<GatedArgs> gated;
 
-// dgate = dy ⊙ x ⊙ f'(gate), dx = dy ⊙ f(gate). Either may be undefined: not wanted.
+// dgate = dy ⊙ x ⊙ f'(gate), dx = dy ⊙ f(gate). Either may be undefined: not wanted. x is read for dgate alone.
 struct GatedBackwardArgs {
   Gate f;
   Tensor gate, x, dy, dgate, dx;

@@ -37,7 +37,8 @@ void backward(const GatedBackwardArgs& a) {
   visit_floating(a.dy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
-    const T *gate = a.gate.data<T>(), *x = a.x.data<T>(), *dy = a.dy.data<T>();
+    const T *gate = a.gate.data<T>(), *dy = a.dy.data<T>();
+    const T* x = a.dgate.defined() ? a.x.data<T>() : nullptr;
     T* dgate = a.dgate.defined() ? a.dgate.mutable_data<T>() : nullptr;
     T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
     parallel_for(a.dy.numel(), 10.0, [=](std::int64_t begin, std::int64_t end) {
