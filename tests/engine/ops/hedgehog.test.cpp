@@ -21,13 +21,13 @@ OpCensus features() {
     c.inputs = {{"y", shape, fill}};
     c.fused = one([map](auto in) { return ops::hedgehog_features(in[0], map); });
     c.composed = one([map](auto in) { return ops::composed::hedgehog_features(in[0], map); });
-    c.bf16 = true;
+    // Of many values in bf16 two are soon the largest of their vector, where exp has no derivative.
+    c.bf16 = map != FeatureMap::exp || shape.numel() < 20;
     return op.cases.emplace_back(c);
   };
   for (const auto& [map, name] : kMaps) {
     for (const std::int64_t T : {1, 63, 64, 65, 100, 150}) add(map, fmt::format("{}, T = {}", name, T), {1, T, 2, 7});
-    // Among 64 values of bf16 two are often the largest, and exp has no derivative there.
-    add(map, fmt::format("{}, 64 features", name), {2, 33, 64}).bf16 = map != FeatureMap::exp;
+    add(map, fmt::format("{}, 64 features", name), {2, 33, 64});
     add(map, fmt::format("{}, one feature", name), {5, 1});
     add(map, fmt::format("{}, vector", name), {9});
     // lol holds some of these at 1e-12. Rows are nearly saturated, and gradients differences of nearly equal numbers:
