@@ -61,6 +61,7 @@ std::vector<OpCensus> attention() {
       attention_case("last queries, window and memory", {2, 30, 100, 2, 1, 3, 2}, {24, 4, 0}),
       attention_case("no positions", {.queries = 0, .keys = 0}, {}),
       attention_case("no queries", {.queries = 0, .keys = 5}, {}),
+      attention_case("no values", {1, 5, 5, 2, 1, 3, 0}, {2, 1, 0}),
       attention_case("no batch", {0, 5, 5, 2, 1, 3, 2}, {2, 1, 0}),
   };
 
@@ -220,14 +221,19 @@ TEST_CASE("attention: one query at a time equals all at once") {
   }
 }
 
-TEST_CASE("attention: a NaN is not swallowed") {
+TEST_CASE("attention: a NaN reaches every query that sees it, and no other") {
   Rng rng(13);
-  const Tensor q = random(rng, {1, 70, 1, 4}), k = random(rng, {1, 70, 1, 4}), v = random(rng, {1, 70, 1, 4});
-  q.mutable_data<float>()[50 * 4] = std::nanf("");
+  const Tensor x = random(rng, {1, 90, 1, 4});
+  const Tensor spoilt = x.clone();
+  spoilt.mutable_data<float>()[50 * 4] = std::nanf("");
   for (const std::string implementation : {"eigen", "reference"}) {
     const KernelChoice choice(forcing(implementation));
-    const Tensor o = ops::attention(q, k, v, {24, 4, 0}).value();
-    for (std::int64_t t = 0; t < 70; ++t) CHECK(std::isnan(o.at(t * 4)) == (t == 50));
+    const Tensor by_query = ops::attention(spoilt, x, x, {24, 4, 0}).value();
+    const Tensor by_key = ops::attention(x, spoilt, x, {24, 4, 0}).value();
+    for (std::int64_t t = 0; t < 90; ++t) {
+      CHECK(std::isnan(by_query.at(t * 4)) == (t == 50));
+      CHECK(std::isnan(by_key.at(t * 4)) == (t >= 50 && t < 74));
+    }
   }
 }
 
