@@ -30,31 +30,36 @@ DType parse_dtype(const std::string& name) {
 
 ExitCode run(int argc, char** argv) {
   const HelpPage page{"check", "FILE...",
-                      "Compares the engine's outputs and all gradients with golden safetensors files. Exit code 0: all agree; 4: a mismatch; 3: a bad file.",
-                      "check tests/golden/op-*.safetensors --form recurrent"};
+                      "Compares outputs, all gradients and optimiser steps with golden safetensors files of "
+                      "operations, models and optimisers. Exit code 0: all agree; 4: a mismatch; 3: a bad file.",
+                      "check tests/golden/*.safetensors --form recurrent"};
   cxxopts::Options options = make_options(page);
-  options.add_options()("tolerance", "largest relative error, norm over norm (default 1e-4; 1e-3 for extreme-gates files)",
-                        cxxopts::value<double>())(
-      "form", "of the mLSTM: recurrent, parallel, chunkwise or auto", cxxopts::value<std::string>()->default_value("auto"))(
-      "dtype", "to compute in: f32, f64 or bf16", cxxopts::value<std::string>()->default_value("f32"));
+  options.add_options()("tolerance",
+                        "largest relative error, norm over norm (default 1e-4; 1e-3 for extreme-gates files)",
+                        cxxopts::value<double>())("form", "of the mLSTM: recurrent, parallel, chunkwise or auto",
+                                                  cxxopts::value<std::string>()->default_value("auto"))(
+      "dtype", "to compute in: f32, f64 or bf16 (operands of products, with f32 weights, in models and optimisers)",
+      cxxopts::value<std::string>()->default_value("f32"));
   add_kernel_options(options);
   const ParsedOptions parsed = parse_options(options, page, argc, argv);
   if (parsed.help) return ExitCode::kDone;
-  if (parsed.positional.empty()) throw ConfigError(expected_got("blalm check", "one or more files", "none", "see --help"));
+  if (parsed.positional.empty())
+    throw ConfigError(expected_got("blalm check", "one or more files", "none", "see --help"));
 
   CheckOptions check;
-  if (parsed.values.count("tolerance") > 0) {
+  if (parsed.has("tolerance")) {
     check.tolerance = parsed.values["tolerance"].as<double>();
-    if (!(check.tolerance > 0)) throw ConfigError(expected_got("tolerance", "a number above 0", std::to_string(check.tolerance)));
+    if (!(check.tolerance > 0))
+      throw ConfigError(expected_got("tolerance", "a number above 0", std::to_string(check.tolerance)));
   }
   check.form = parse_form(parsed.values["form"].as<std::string>());
   check.dtype = parse_dtype(parsed.values["dtype"].as<std::string>());
-  const KernelChoice choice(kernel_policy_from(parsed.values));
+  const KernelChoice choice(kernel_policy_from(parsed));
 
   Report report;
   for (const std::string& path : parsed.positional) {
     try {
-      check::check_op(SafetensorsFile::open(path), check, report);
+      check::check_file(SafetensorsFile::open(path), check, report);
     } catch (const ConfigError&) {
       throw;  // the flags are wrong, not the file
     } catch (const Error& e) {

@@ -17,9 +17,24 @@ struct CheckOptions {
   double tolerance_for(const std::string& file) const;
 };
 
+// What each kind of file holds is checked before anything is computed: a tensor that is missing, one too many or one of
+// another shape is a FormatError, which lists them all.
+
+// Of any kind: a model has the metadata "config", an optimiser has tensors param/…, all else is an operation.
+void check_file(const SafetensorsFile& file, const CheckOptions& options, Report& report);
+
 // A case of one operation: tensors in/NAME, out, dout, grad/NAME and the metadata "attrs" (JSON); heads in the layout
-// [B, H, T, D]. Which operation it is follows from the names of the inputs and attributes. FormatError, or ShapeError
-// from the operation, when the file does not hold such a case.
+// [B, H, T, D]. Which operation it is follows from the names of the inputs and attributes.
 void check_op(const SafetensorsFile& file, const CheckOptions& options, Report& report);
+
+// A model: metadata "config" (as config.json has it), tensors param/NAME, ids and targets i32 [B, T], and the results:
+// logits [B, T, V], loss, grad/NAME. dtype bf16 is the precision of activations; parameters stay f32.
+void check_model(const SafetensorsFile& file, const CheckOptions& options, Report& report);
+
+// An optimiser: metadata "attrs" (lr, weight_decay, betas, … by the keys of the section optim), tensors param/NAME, and
+// for steps 1, 2, … grad/STEP/NAME and the result after/STEP/NAME. Roles follow from names (spec §13.4). Which
+// optimiser it is, if no attribute "optimizer" says so, follows from the first step: AdamW's moves every number by lr.
+// dtype bf16 is that of Newton-Schulz products; parameters stay f32.
+void check_optim(const SafetensorsFile& file, const CheckOptions& options, Report& report);
 
 }  // namespace blalm::check

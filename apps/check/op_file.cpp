@@ -1,44 +1,18 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
+#include "blalm/apps/check/attributes.h"
+#include "blalm/apps/check/contents.h"
 #include "blalm/apps/check/golden.h"
 #include "blalm/core/error.h"
 
 namespace blalm::check {
 namespace {
 
-using nlohmann::json;
 using Inputs = std::map<std::string, Var>;
-
-// The attributes of a case, with errors that name file and key.
-class Attributes {
- public:
-  explicit Attributes(const SafetensorsFile& file) : file_(file.path().filename().string()) {
-    const auto it = file.metadata().find("attrs");
-    if (it == file.metadata().end()) throw FormatError(expected_got(file_, "metadata 'attrs'", "none"));
-    values_ = json::parse(it->second, nullptr, false);
-    if (!values_.is_object()) throw FormatError(expected_got(file_, "metadata 'attrs' as a JSON object", it->second.substr(0, 60)));
-  }
-  bool has(const std::string& key) const { return values_.contains(key); }
-  double number(const std::string& key) const {
-    if (!has(key) || !values_[key].is_number()) throw FormatError(expected_got(file_, fmt::format("a number for attribute '{}'", key), has(key) ? values_[key].dump() : "none"));
-    return values_[key].get<double>();
-  }
-  std::int64_t integer(const std::string& key) const {
-    if (!has(key) || !values_[key].is_number_integer()) throw FormatError(expected_got(file_, fmt::format("a whole number for attribute '{}'", key), has(key) ? values_[key].dump() : "none"));
-    return values_[key].get<std::int64_t>();
-  }
-  std::string text(const std::string& key) const { return has(key) && values_[key].is_string() ? values_[key].get<std::string>() : ""; }
-
- private:
-  std::string file_;
-  json values_;
-};
 
 // [B, H, T, D] <-> [B, T, H, D], and [B, H, T] <-> [B, T, H] for gates.
 Var swap_heads(const Var& x) { return x.rank() == 4 ? ops::transpose(x, {0, 2, 1, 3}) : ops::transpose(x, {0, 2, 1}); }
@@ -49,9 +23,10 @@ Var run_attention(const Inputs& in, const Attributes& attributes, const CheckOpt
 }
 
 Var run_mlstm(const Inputs& in, const Attributes& attributes, const CheckOptions& options) {
-  return swap_heads(ops::mlstm(swap_heads(in.at("q")), swap_heads(in.at("k")), swap_heads(in.at("v")), swap_heads(in.at("i")),
-                               swap_heads(in.at("f")),
-                               {.scale = attributes.number("scale"), .eps = attributes.number("eps"), .form = options.form}));
+  return swap_heads(
+      ops::mlstm(swap_heads(in.at("q")), swap_heads(in.at("k")), swap_heads(in.at("v")), swap_heads(in.at("i")),
+                 swap_heads(in.at("f")),
+                 {.scale = attributes.number("scale"), .eps = attributes.number("eps"), .form = options.form}));
 }
 
 Var run_rope(const Inputs& in, const Attributes& attributes, const CheckOptions&) {
@@ -81,50 +56,53 @@ struct Signature {
   Var (*run)(const Inputs&, const Attributes&, const CheckOptions&);
 };
 const std::vector<Signature> kSignatures = {
-    {{"q", "k", "v", "i", "f"}, "eps", run_mlstm}, {{"q", "k", "v"}, "window", run_attention}, {{"x"}, "theta", run_rope},
-    {{"x", "w"}, "activation", run_short_conv},    {{"x", "w"}, "eps", run_norm},              {{"x", "w", "b"}, "", run_hedgehog},
+    {{"q", "k", "v", "i", "f"}, "eps", run_mlstm},
+    {{"q", "k", "v"}, "window", run_attention},
+    {{"x"}, "theta", run_rope},
+    {{"x", "w"}, "activation", run_short_conv},
+    {{"x", "w"}, "eps", run_norm},
+    {{"x", "w", "b"}, "", run_hedgehog},
     {{"g", "u"}, "", run_swiglu},
 };
 
 }  // namespace
 
-double CheckOptions::tolerance_for(const std::string& file) const {
-  if (tolerance > 0) return tolerance;
-  return file.find("extreme-gates") == std::string::npos ? 1e-4 : 1e-3;
-}
-
 void check_op(const SafetensorsFile& file, const CheckOptions& options, Report& report) {
-  const std::string name = file.path().filename().string();
+  const std::string name = name_of(file);
   const Attributes attributes(file);
-  Tape tape;
-  Inputs inputs;
-  std::set<std::string> names;
-  // All that is missing shows before anything is compared.
-  std::map<std::string, Tensor> references = {{"out", file.load("out")}};
-  for (const std::string& tensor : file.names())
-    if (tensor.starts_with("in/")) {
-      const std::string input = tensor.substr(3), gradient = "grad/" + input;
-      inputs.emplace(input, tape.leaf(file.load_as(tensor, options.dtype), input));
-      references.emplace(gradient, file.load(gradient));
-      names.insert(input);
-    }
+  const std::vector<std::string> inputs = names_under(file, "in/");
+  Contents contents(file);
+  const Shape out_shape = contents.shape_of("out");
+  contents.floats("out", out_shape);
+  contents.floats("dout", out_shape);
+  for (const std::string& input : inputs) {
+    const Shape shape = contents.shape_of("in/" + input);
+    contents.floats("in/" + input, shape);
+    contents.floats("grad/" + input, shape);
+  }
+  contents.finish();
   const Signature* signature = nullptr;
   for (const Signature& s : kSignatures)
-    if (s.inputs == names && (s.attribute.empty() || attributes.has(s.attribute))) signature = &s;
+    if (s.inputs == std::set(inputs.begin(), inputs.end()) && (s.attribute.empty() || attributes.has(s.attribute)))
+      signature = &s;
   if (signature == nullptr)
-    throw FormatError(expected_got(name, "the inputs of a known operation", fmt::format("in/{{{}}}", fmt::join(names, ", "))));
+    throw FormatError(
+        expected_got(name, "the inputs of a known operation", fmt::format("in/{{{}}}", fmt::join(inputs, ", "))));
 
-  const Tensor dout = file.load_as("dout", options.dtype);
-  const Var out = signature->run(inputs, attributes, options);
-  if (dout.shape() != out.shape()) throw FormatError(expected_got(name, "dout of " + out.shape().str(), dout.shape().str()));
+  Tape tape;
+  Inputs values;
+  for (const std::string& input : inputs)
+    values.emplace(input, tape.leaf(file.load_as("in/" + input, options.dtype), input));
+  const Var out = signature->run(values, attributes, options);
+  if (out_shape != out.shape()) throw FormatError(expected_got(name, "out of " + out.shape().str(), out_shape.str()));
   const Var outputs[] = {out};
-  const Tensor gradients[] = {dout};
+  const Tensor gradients[] = {file.load_as("dout", options.dtype)};
   tape.backward(outputs, gradients);
 
   const double tolerance = options.tolerance_for(name);
-  report.compare(name, "out", out.value(), references.at("out"), tolerance);
-  for (const auto& [input, value] : inputs)
-    report.compare(name, "grad/" + input, tape.grad(value), references.at("grad/" + input), tolerance);
+  report.compare(name, "out", out.value(), file.load("out"), tolerance);
+  for (const auto& [input, value] : values)
+    report.compare(name, "grad/" + input, tape.grad(value), file.load("grad/" + input), tolerance);
 }
 
 }  // namespace blalm::check

@@ -1,0 +1,20 @@
+#include "blalm/apps/check/contents.h"
+#include "blalm/apps/check/golden.h"
+
+namespace blalm::check {
+
+double CheckOptions::tolerance_for(const std::string& file) const {
+  if (tolerance > 0) return tolerance;
+  return file.find("extreme-gates") == std::string::npos ? 1e-4 : 1e-3;
+}
+
+void check_file(const SafetensorsFile& file, const CheckOptions& options, Report& report) {
+  if (file.metadata().contains("config"))
+    check_model(file, options, report);
+  else if (!names_under(file, "param/").empty())
+    check_optim(file, options, report);
+  else
+    check_op(file, options, report);
+}
+
+}  // namespace blalm::check
