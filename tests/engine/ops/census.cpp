@@ -89,7 +89,7 @@ bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
 }
 
-// Gradients that are zero but for rounding have no relative error: they are measured against the largest one.
+// A case whose true gradient is zero but for rounding has no relative error: it must not ask for that gradient.
 void compare(const Case& c, const Result& got, const Result& want, double tolerance, const std::string& what) {
   REQUIRE(got.outputs.size() == want.outputs.size());
   for (std::size_t i = 0; i < got.outputs.size(); ++i) {
