@@ -51,8 +51,8 @@ TextSource::TextSource(const std::filesystem::path& path, TextOptions options)
 
 bool TextSource::read_piece() {
   piece_ = bytes_->next();
-  if (const void* nul = std::memchr(piece_.data(), 0, piece_.size()); nul != nullptr) {
-    const std::int64_t offset = offset_ + (static_cast<const char*>(nul) - piece_.data());
+  if (const std::size_t nul = piece_.find('\0'); nul != std::string_view::npos) {
+    const std::int64_t offset = offset_ + static_cast<std::int64_t>(nul);
     throw DataError(expected_got("read", fmt::format("text in '{}'", path_.string()),
                                  fmt::format("a NUL byte at offset {}", offset),
                                  hint_for_binary(offset_ == 0 ? piece_ : std::string_view(), offset)));
