@@ -1,6 +1,7 @@
 // The program: finds the command, runs it, and turns errors into one line and an exit code (design §10).
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -14,7 +15,8 @@ namespace {
 
 using blalm::Command;
 
-const std::vector<Command> kCommands = {blalm::train_command, blalm::check_command, blalm::inspect_command};
+const std::vector<Command> kCommands = {blalm::tokenize_command, blalm::train_command, blalm::generate_command,
+                                        blalm::inspect_command, blalm::check_command};
 
 void list_commands() {
   fmt::print("blalm trains and inspects small language models with linear attention, on CPUs.\n\nusage: blalm COMMAND [OPTIONS]\n\n");
@@ -45,8 +47,13 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A file-size limit then fails the write, which becomes a DataError like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw blalm::DataError("[output] expected to write to standard output, got an error (is the disk full?)");
+    return code;
   } catch (const blalm::Error& e) {
     fmt::print(stderr, "blalm: {}\n", e.what());
     return static_cast<int>(e.exit_code());

@@ -15,7 +15,9 @@ struct Command {
 };
 
 extern const Command check_command;
+extern const Command generate_command;
 extern const Command inspect_command;
+extern const Command tokenize_command;
 extern const Command train_command;
 
 }  // namespace blalm

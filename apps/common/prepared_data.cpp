@@ -63,8 +63,13 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
     if (stop != nullptr) stop();
     progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)), human_count(static_cast<double>(p.words))), 0, 0);
   };
-  PrepareReport report = prepare(plan, encoder_for(tokenizer, config), folder, options);
+  // data.json comes last of all: a folder that has one is complete, whenever the program was stopped.
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error) fs::remove(folder / "data.json", error);
+  if (error) throw DataError(expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
   tokenizer.save(folder / "tokenizer.json");
+  PrepareReport report = prepare(plan, encoder_for(tokenizer, config), folder, options);
   progress.clear();
   return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report)};
 }

@@ -1,0 +1,220 @@
+#include "blalm/apps/generate/generator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <span>
+
+#include "blalm/apps/generate/stop_matcher.h"
+#include "blalm/core/error.h"
+#include "blalm/models/decode.h"
+
+namespace blalm {
+namespace {
+
+constexpr std::size_t kPrefillPiece = 512;  // tokens read at once: a long prompt takes no more memory
+
+// A prompt and what has come after it.
+struct Sequence {
+  Sequence(const Tokenizer& tokenizer, std::vector<std::int32_t> prompt, const GenerateOptions& options,
+           std::uint64_t stream)
+      : ids(std::move(prompt)), decoder(tokenizer), matcher(options.stop), rng(options.seed, stream) {}
+
+  std::vector<std::int32_t> ids;  // of the prompt
+  StreamDecoder decoder;
+  StopMatcher matcher;
+  Rng rng;
+  GeneratedText result;
+};
+
+// Attention rotates queries and keys by their position and keeps them by it; all else does not know of positions.
+bool is_position_free(const ModelConfig& config) { return config.mixer == "mlstm" && config.swa_window == 0; }
+
+class Generation {
+ public:
+  Generation(LanguageModel& model, const Tokenizer& tokenizer, const GenerateOptions& options,
+             const std::function<bool(const TokenEvent&)>& on_token)
+      : model_(model),
+        tokenizer_(tokenizer),
+        options_(options),
+        on_token_(on_token),
+        sampler_(options.sampler),
+        position_free_(is_position_free(model.config())) {
+    if (tokenizer.vocab_size() > model.config().vocab_size)
+      throw ConfigError(expected_got("generate",
+                                     fmt::format("a tokenizer of at most {} tokens", model.config().vocab_size),
+                                     fmt::format("one of {}", tokenizer.vocab_size())));
+  }
+
+  void add(const std::string& prompt, std::int64_t occurrence) {
+    const std::uint64_t stream = stream_of(prompt + '\0' + std::to_string(occurrence));
+    sequences_.emplace_back(tokenizer_, prompt_ids(tokenizer_, prompt), options_, stream);
+  }
+
+  std::vector<GeneratedText> run() {
+    std::vector<Group> groups = read_prompts();
+    while (!groups.empty()) {
+      for (Group& group : groups) advance(group);
+      std::erase_if(groups, [](const Group& group) { return group.live.empty(); });
+    }
+    std::vector<GeneratedText> results;
+    for (Sequence& s : sequences_) results.push_back(std::move(s.result));
+    return results;
+  }
+
+ private:
+  // Sequences that go forward together, a row each.
+  struct Group {
+    std::vector<std::size_t> live;  // which they are
+    DecodeState state;
+    Tensor logits;  // [rows, V]
+  };
+
+  // Each prompt is read by itself, so that its state does not depend on others.
+  std::vector<Group> read_prompts() {
+    std::map<std::size_t, std::vector<std::size_t>> together;
+    for (std::size_t i = 0; i < sequences_.size(); ++i)
+      together[position_free_ ? 0 : sequences_[i].ids.size()].push_back(i);
+    std::vector<Group> groups;
+    for (auto& [length, members] : together) {
+      std::vector<Row> rows;
+      std::vector<DecodeState> states;
+      const auto count = static_cast<std::int64_t>(members.size());
+      Tensor logits = Tensor::empty({count, model_.config().vocab_size});
+      for (const std::size_t i : members) {
+        states.emplace_back(model_, 1);
+        const auto row = static_cast<std::int64_t>(states.size()) - 1;
+        logits.rows(row, row + 1).copy_from(read(sequences_[i].ids, states.back()));
+      }
+      for (const DecodeState& state : states) rows.push_back({&state, 0});
+      groups.push_back({std::move(members), gather(rows), logits});
+    }
+    return groups;
+  }
+
+  Tensor read(std::span<const std::int32_t> ids, DecodeState& state) {
+    Tensor logits;
+    while (!ids.empty()) {
+      const std::span<const std::int32_t> piece = ids.first(std::min(kPrefillPiece, ids.size()));
+      logits = prefill(model_, Tensor::from_ids({1, static_cast<std::int64_t>(piece.size())}, piece), state);
+      ids = ids.subspan(piece.size());
+    }
+    return logits;
+  }
+
+  // Draws a token for each row, drops those whose text has ended, and steps with the others.
+  void advance(Group& group) {
+    const Tensor logits = group.logits.to(DType::f32);
+    std::vector<std::int32_t> next;
+    std::vector<std::size_t> still;
+    std::vector<Row> rows;
+    for (std::size_t i = 0; i < group.live.size(); ++i) {
+      const auto row = static_cast<std::int64_t>(i);
+      Sequence& s = sequences_[group.live[i]];
+      const std::int32_t id = interrupted_ ? 0 : draw(group.live[i], logits.row(row).values<float>());
+      if (interrupted_ && s.result.ending == Ending::not_yet) s.result.ending = Ending::interrupted;
+      if (s.result.ending != Ending::not_yet) continue;
+      next.push_back(id);
+      still.push_back(group.live[i]);
+      rows.push_back({&group.state, row});
+    }
+    const bool fewer = still.size() < group.live.size();
+    group.live = std::move(still);
+    if (interrupted_ || group.live.empty()) {
+      for (const std::size_t i : group.live) sequences_[i].result.ending = Ending::interrupted;
+      group.live.clear();
+      return;
+    }
+    if (fewer) group.state = gather(rows);
+    group.logits = step(model_, Tensor::from_ids({static_cast<std::int64_t>(next.size())}, next), group.state);
+  }
+
+  std::int32_t draw(std::size_t index, std::span<const float> logits) {
+    Sequence& s = sequences_[index];
+    // Rows of the embedding that the tokenizer has no token for never come.
+    allowed_.assign(logits.begin(), logits.begin() + tokenizer_.vocab_size());
+    if (options_.ignore_end)
+      for (std::int32_t id = 0; id < tokenizer_.vocab_size(); ++id)
+        if (tokenizer_.is_special(id)) allowed_[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+    TokenEvent event;
+    event.prompt = index;
+    event.id = sampler_.sample(allowed_, s.rng);
+    event.log_probability = log_probability(logits, event.id);
+    ++s.result.tokens;
+    if (tokenizer_.is_special(event.id)) {
+      s.result.ending = Ending::end_token;
+    } else {
+      event.text = s.matcher.push(s.decoder.push(event.id));
+      if (s.matcher.stopped())
+        s.result.ending = Ending::stop_string;
+      else if (s.result.tokens >= options_.max_tokens)
+        s.result.ending = Ending::max_tokens;
+    }
+    if (s.result.ending != Ending::not_yet) event.text += s.matcher.push(s.decoder.finish()) + s.matcher.finish();
+    event.ending = s.result.ending;
+    s.result.text += event.text;
+    if (on_token_ && !on_token_(event)) interrupted_ = true;
+    return event.id;
+  }
+
+  // Row `row` of each state, at the same position unless the model is position-free, as one state.
+  struct Row {
+    const DecodeState* state;
+    std::int64_t row;
+  };
+  DecodeState gather(const std::vector<Row>& rows) const {
+    DecodeState all(model_, static_cast<std::int64_t>(rows.size()));
+    all.advance(rows.front().state->position());
+    for (std::size_t slot = 0; slot < all.tensors().size(); ++slot) {
+      const Tensor& first = rows.front().state->tensors()[slot];
+      Tensor to = Tensor::empty(first.shape().with(0, static_cast<std::int64_t>(rows.size())), first.dtype());
+      for (std::size_t i = 0; i < rows.size(); ++i)
+        to.row(static_cast<std::int64_t>(i)).copy_from(rows[i].state->tensors()[slot].row(rows[i].row));
+      all.tensors()[slot] = to;
+    }
+    return all;
+  }
+
+  LanguageModel& model_;
+  const Tokenizer& tokenizer_;
+  const GenerateOptions& options_;
+  const std::function<bool(const TokenEvent&)>& on_token_;
+  Sampler sampler_;
+  std::vector<Sequence> sequences_;
+  std::vector<float> allowed_;
+  bool position_free_;  // nothing in the state depends on where a sequence stands
+  bool interrupted_ = false;
+};
+
+}  // namespace
+
+Fields GenerateOptions::fields() {
+  Fields f;
+  f.add("max-tokens", max_tokens, "tokens after the prompt at most").at_least(1).at_most(1e9);
+  f.append(sampler.fields());
+  f.add("seed", seed, "the same seed and prompt give the same text");
+  return f;
+}
+
+std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt) {
+  std::vector<std::int32_t> ids = tokenizer.encode(prompt);
+  const auto bos = tokenizer.token_id("<s>");
+  if (bos && (ids.empty() || ids.front() != *bos)) ids.insert(ids.begin(), *bos);
+  if (ids.empty()) throw DataError(expected_got("generate", "a prompt with at least one token", "an empty one"));
+  return ids;
+}
+
+std::vector<GeneratedText> generate(LanguageModel& model, const Tokenizer& tokenizer,
+                                    const std::vector<std::string>& prompts, const GenerateOptions& options,
+                                    const std::function<bool(const TokenEvent&)>& on_token) {
+  if (prompts.empty()) return {};
+  Generation generation(model, tokenizer, options, on_token);
+  for (std::size_t i = 0; i < prompts.size(); ++i)
+    generation.add(prompts[i],
+                   std::count(prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(i), prompts[i]));
+  return generation.run();
+}
+
+}  // namespace blalm

@@ -1,0 +1,59 @@
+// Text from a language model: several prompts at once, token by token.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "blalm/apps/generate/sampler.h"
+#include "blalm/data/tokenizer/tokenizer.h"
+#include "blalm/models/language_model.h"
+
+namespace blalm {
+
+struct GenerateOptions {
+  SamplerOptions sampler;
+  std::int64_t max_tokens = 128;
+  std::uint64_t seed = 0;
+  std::vector<std::string> stop;  // none of them empty
+  bool ignore_end = false;        // special tokens, which end a text, may not come
+
+  Fields fields();  // max-tokens, those of the sampler, seed; refers to this struct
+};
+
+enum class Ending { not_yet, end_token, stop_string, max_tokens, interrupted };
+
+// One token of one prompt's text.
+struct TokenEvent {
+  std::size_t prompt = 0;
+  std::int32_t id = 0;
+  double log_probability = 0;       // at temperature 1, without filters
+  std::string text;                 // what has become certain with it
+  Ending ending = Ending::not_yet;  // otherwise it is the last of this prompt
+};
+
+struct GeneratedText {
+  std::string text;  // without the prompt
+  std::int64_t tokens = 0;
+  Ending ending = Ending::not_yet;
+};
+
+// A prompt's ids, with the token <s> in front when the tokenizer has one: what a text begins with in training.
+// DataError when there is nothing at all to begin with.
+std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt);
+
+// Continues each prompt until a special token (</s>, or the <s> of a next text), a stop string or max_tokens.
+//
+// Each prompt is read by itself and then all go forward together, a batch a step; where a model has attention, which
+// knows positions, those of one length do. Prompts whose text has ended leave the batch. What a prompt draws depends on
+// the seed, its text and how often it stands in the list before, not on its neighbours: alone it gives the same text.
+// Memory does not grow with the tokens (but for the Transformer's keys and values).
+//
+// `on_token` is told of every token, each prompt's in their order; when it returns false, all stops there. ConfigError
+// when the tokenizer has more tokens than the model; NumericError for logits that are not finite.
+std::vector<GeneratedText> generate(LanguageModel& model, const Tokenizer& tokenizer,
+                                    const std::vector<std::string>& prompts, const GenerateOptions& options,
+                                    const std::function<bool(const TokenEvent&)>& on_token = {});
+
+}  // namespace blalm

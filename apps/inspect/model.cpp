@@ -1,0 +1,87 @@
+// blalm inspect model: the module tree of a model that is described or saved.
+#include <fmt/format.h>
+
+#include "blalm/apps/common/folders.h"
+#include "blalm/apps/common/options.h"
+#include "blalm/apps/common/settings.h"
+#include "blalm/apps/inspect/subjects.h"
+#include "blalm/core/error.h"
+#include "blalm/io/atomic_file.h"
+#include "blalm/models/config.h"
+#include "blalm/models/describe.h"
+#include "blalm/models/model_folder.h"
+
+namespace blalm {
+namespace {
+
+// What describes a model without any weights.
+struct Request {
+  std::string preset = "mlstm", size = "nano";
+  std::int64_t vocab_size = ModelConfig().vocab_size;
+  std::int64_t seq = 512;
+
+  Fields fields() {
+    Fields f;
+    f.add("preset", preset, "row of the ablation table, as swa-dynmod, or swa+c with the short convolution");
+    f.add("size", size, "width and layers: nano, tiny, small or base");
+    f.add("vocab-size", vocab_size, "tokens in the vocabulary").at_least(1).at_most(1 << 24);
+    f.add("seq", seq, "length of the sequences, for operations a token").at_least(1).at_most(1 << 24);
+    return f;
+  }
+};
+
+ModelConfig config_from(const Request& request, const std::vector<Setting>& settings) {
+  ModelConfig config;
+  apply_preset(config, request.preset);
+  apply_size(config, request.size);
+  config.vocab_size = request.vocab_size;
+  apply_settings(settings, config.fields());
+  return config;
+}
+
+// A saved model is what it is.
+ModelConfig config_of_folder(const ParsedOptions& parsed, const std::vector<Setting>& settings) {
+  for (const char* name : {"preset", "size", "vocab-size"})
+    if (parsed.has(name))
+      throw ConfigError(
+          expected_got(fmt::format("--{}", name), "no --model beside it", "both", "a saved model has its own"));
+  if (!settings.empty())
+    throw ConfigError(expected_got(settings[0].origin, "no --model beside it", "both", "a saved model has its own"));
+  return load_config(find_model_folder(parsed.text("model")));
+}
+
+ExitCode run(int argc, char** argv) {
+  ModelConfig defaults;
+  Request request;
+  HelpPage page{"inspect model", "",
+                "Prints a model as a tree: names, shapes, roles, counts, bytes, operations a token. Weights are not "
+                "read and take no memory.",
+                "inspect model --preset full --size nano --vocab-size 8000 --model.swa_window 32"};
+  page.settings = "Settings of the model, which preset and size have set before:\n" + fields_help(defaults.fields());
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
+  cxxopts::Options options = make_options(page);
+  add_field_options(options, request.fields());
+  options.add_options()("model", "a model folder or a run folder instead", cxxopts::value<std::string>())(
+      "all-layers", "every layer, also those that are alike")("out", "file to write to instead of standard output",
+                                                              cxxopts::value<std::string>());
+  const ParsedOptions parsed = parse_options(options, page, std::move(arguments));
+  if (parsed.help) return ExitCode::kDone;
+  refuse_positional(parsed, page);
+  set_fields(parsed, request.fields());
+
+  const ModelConfig config = parsed.has("model") ? config_of_folder(parsed, settings) : config_from(request, settings);
+  const LanguageModel model(config, {.values = Values::none});
+  const std::string text = describe(model, {.length = request.seq, .all_layers = parsed.has("all-layers")});
+  if (parsed.has("out"))
+    write_file_atomically(parsed.text("out"), text);
+  else
+    fmt::print("{}", text);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+constinit const Command inspect_model{"model", "a model as a tree with shapes, roles, counts, operations", run};
+
+}  // namespace blalm

@@ -1,0 +1,117 @@
+// blalm tokenize: from text files to a folder of prepared data with its tokenizer.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "blalm/apps/common/command.h"
+#include "blalm/apps/common/options.h"
+#include "blalm/apps/common/prepared_data.h"
+#include "blalm/apps/common/settings.h"
+#include "blalm/apps/common/signals.h"
+#include "blalm/apps/tokenize/summary.h"
+#include "blalm/core/error.h"
+
+namespace blalm {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Interrupted {};
+void stop_if_asked() {
+  if (StopSignals::requested()) throw Interrupted();
+}
+
+// Takes a folder away again that was made here, unless it was finished.
+class NewFolder {
+ public:
+  explicit NewFolder(fs::path path) : path_(std::move(path)), is_new_(!fs::exists(fs::symlink_status(path_))) {}
+  ~NewFolder() {
+    std::error_code ignored;
+    if (is_new_ && !kept_) fs::remove_all(path_, ignored);
+  }
+  void keep() { kept_ = true; }
+
+ private:
+  fs::path path_;
+  bool is_new_, kept_ = false;
+};
+
+struct Request {
+  DataConfig data;
+  fs::path out;
+};
+
+Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input, const std::vector<std::string>& valid,
+              const std::vector<Setting>& settings) {
+  Request r;
+  apply_settings(settings, r.data.fields());
+  const auto put = [](std::vector<std::string>& into, const std::vector<std::string>& values, const char* option) {
+    if (values.empty()) return;
+    if (!into.empty())
+      throw ConfigError(expected_got(option, "the files once", "a setting in data that names some, too"));
+    into = values;
+  };
+  put(r.data.train, input, "--input");
+  put(r.data.valid, valid, "--valid");
+  if (r.data.train.empty()) throw ConfigError(expected_got("blalm tokenize", "--input FILE...", "none", "see --help"));
+  for (const std::string& entry : r.data.train)
+    if (is_prepared(entry)) throw DataError(expected_got("--input", "files of text", "prepared data, '" + entry + "'"));
+  if (!parsed.has("out")) throw ConfigError(expected_got("blalm tokenize", "--out DIR", "none", "see --help"));
+  r.out = parsed.text("out");
+  if (parsed.has("tokenizer")) r.data.tokenizer = parsed.text("tokenizer");
+  if (parsed.has("vocab-size")) {
+    if (!r.data.tokenizer.empty())
+      throw ConfigError(
+          expected_got("--vocab-size", "no --tokenizer beside it", "both", "the tokenizer has its own size"));
+    r.data.fields().set("data.vocab_size", parsed.text("vocab-size"));
+  }
+  return r;
+}
+
+ExitCode prepare_folder(const Request& request) {
+  const StopSignals signals;
+  const auto start = std::chrono::steady_clock::now();
+  NewFolder folder(request.out);
+  try {
+    Progress progress;
+    progress.update("reading", 0, 0);
+    const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked);
+    folder.keep();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    fmt::print("{}", summary(data, request.data, seconds.count()));
+    return ExitCode::kDone;
+  } catch (const Interrupted&) {
+    fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' holds no prepared data\n", request.out.string());
+    return ExitCode::kInterrupted;
+  }
+}
+
+ExitCode run(int argc, char** argv) {
+  DataConfig defaults;
+  HelpPage page{"tokenize", "",
+                "Prepares text for training: trains a tokenizer or takes one, and writes token shards, data.json and "
+                "tokenizer.json into a folder.",
+                "tokenize --input corpus/*.txt.xz --valid dev/*.txt --vocab-size 8k --out data/babylm"};
+  page.settings = "Settings of the data:\n" + fields_help(defaults.fields());
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
+  const std::vector<std::string> input = take_list(arguments, "input"), valid = take_list(arguments, "valid");
+  cxxopts::Options options = make_options(page);
+  options.add_options()(
+      "input", "FILE...: training text, also .jsonl, .xz, .gz, .zst; FILE:1M for its first million words; folders",
+      cxxopts::value<std::string>())("valid", "FILE...: validation text; none: a share of the training lines",
+                                     cxxopts::value<std::string>())(
+      "vocab-size", "tokens of the tokenizer that is trained (default: 8000)", cxxopts::value<std::string>())(
+      "tokenizer", "tokenizer.json, or a folder that holds one, to use instead", cxxopts::value<std::string>())(
+      "out", "folder to write", cxxopts::value<std::string>());
+  const ParsedOptions parsed = parse_options(options, page, std::move(arguments));
+  if (parsed.help) return ExitCode::kDone;
+  refuse_positional(parsed, page);
+  return prepare_folder(parse(parsed, input, valid, settings));
+}
+
+}  // namespace
+
+constinit const Command tokenize_command{"tokenize", "prepare text for training, with a tokenizer", run};
+
+}  // namespace blalm
