@@ -52,11 +52,22 @@ TEST_CASE("alone it lists the commands; an unknown one is a usage error with the
 }
 
 TEST_CASE("every command's help shows options and an example") {
-  for (const std::string command : {"check", "inspect"}) {
+  for (const std::string command : {"check", "generate", "inspect", "inspect kernels", "inspect model", "tokenize", "train"}) {
     const Outcome help = run_blalm(command + " --help");
     CHECK(help.exit_code == 0);
     CHECK(contains(help, "example: blalm " + command));
+    CHECK(contains(help, "Usage:\n  blalm " + command));
+    CHECK_FALSE(contains(help, "\x1b"));
+    const Outcome wrong = run_blalm(command + " --nonsense 3");
+    CHECK_MESSAGE(wrong.exit_code == 2, wrong.output);
+    CHECK(std::count(wrong.output.begin(), wrong.output.end(), '\n') == 1);
   }
+  CHECK(contains(run_blalm("check --help"), "blalm check [OPTIONS] FILE..."));
+}
+
+TEST_CASE("a standard output that cannot be written is an error") {
+  const Outcome o = run_blalm("inspect kernels >/dev/full");
+  CHECK(o.exit_code == 3);
 }
 
 TEST_CASE("check passes the golden files, in every form of the mLSTM and with every backend") {
@@ -104,9 +115,12 @@ TEST_CASE("wrong usage is exit code 2, in one line") {
                                          {"check x --tolerance abc", "abc"},
                                          {"check x --kernel matmul", "expected KERNEL=IMPLEMENTATION"},
                                          {"check x --kernel matmul=cuda", "expected one of onednn:bf16"},
-                                         {"inspect everything", "expected kernels"}}) {
+                                         {"inspect everything", "expected model or kernels, got everything"},
+                                         {"inspect", "expected model or kernels, got nothing"},
+                                         {"inspect kernels now", "expected options only, got now"}}) {
     const Outcome o = run_blalm(arguments);
-    INFO(arguments);
+    const std::string line = arguments;  // clang++ 14 captures no structured binding
+    INFO(line);
     CHECK_MESSAGE(o.exit_code == 2, o.output);
     CHECK_MESSAGE(contains(o, words), o.output);
     CHECK(std::count(o.output.begin(), o.output.end(), '\n') == 1);

@@ -177,7 +177,7 @@ TEST_CASE("held-out and training lines are disjoint and complete") {
   NumberedFiles files({1, 2, 10, 333, 5000});
   const Texts all = files.all_lines();
   for (const double share : {0.01, 0.05, 0.5}) {
-    for (const std::uint64_t seed : {0, 1, 2}) {
+    for (const std::uint64_t seed : std::initializer_list<std::uint64_t>{0, 1, 2}) {
       CAPTURE(share);
       CAPTURE(seed);
       CorpusOptions options;

@@ -301,7 +301,7 @@ TEST_CASE("settings of the data") {
                                                                    {"data.vocab_size", "258"},
                                                                    {"data.valid_share", "0.6"},
                                                                    {"data.words", "-1"}})
-    CHECK(has(message_of<ConfigError>([&] { fields.set(key, bad); }), key));
+    CHECK(has(message_of<ConfigError>([&, path = key, value = bad] { fields.set(path, value); }), key));
   for (const Field& field : fields.list()) {
     CHECK_FALSE(field.help.empty());
     CHECK_NOTHROW(field.set(field.get()));

@@ -104,7 +104,7 @@ TEST_CASE("whole numbers of all sizes survive") {
   for (const std::uint64_t value : values) CHECK(take_varint(rest) == static_cast<std::int64_t>(value));
   CHECK(rest.empty());
   CHECK_FALSE(take_varint(rest));
-  for (const std::size_t size : {1, 5, 9, 20}) {  // without an end; too large
+  for (const std::size_t size : std::initializer_list<std::size_t>{1, 5, 9, 20}) {  // without an end; too large
     const std::vector<std::byte> endless(size, std::byte{0x80});
     rest = endless;
     CHECK_FALSE(take_varint(rest));

@@ -54,7 +54,7 @@ TEST_CASE("lines of any length come whole, wherever the pieces of the file end")
   Rng rng(2);
   Lines lines;
   std::string content;
-  for (const std::size_t size : {262143, 0, 262144, 1, 262145, 3, 524288, 100, 786431, 5, 1000000}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{262143, 0, 262144, 1, 262145, 3, 524288, 100, 786431, 5, 1000000}) {
     std::string line(size, 'x');
     for (std::size_t i = 0; i < size; i += 50) line[i] = static_cast<char>('a' + rng.below(26));
     content += line + '\n';

@@ -158,7 +158,8 @@ TEST_CASE("parameters have their names and roles, and the tape knows modules by 
       {"model.layers.1.mlp.down_proj.weight", Role::matrix},
       {"model.norm.weight", Role::vector},
   };
-  for (const auto& [name, role] : expected) {
+  for (const auto& [parameter, role] : expected) {
+    const std::string name(parameter);  // clang++ 14 captures no structured binding
     CAPTURE(name);
     REQUIRE(model.find(name) != nullptr);
     CHECK(model.find(name)->role == role);

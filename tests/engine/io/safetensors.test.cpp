@@ -81,7 +81,8 @@ TEST_CASE("tensors of every dtype and shape come back bit for bit") {
   CHECK(file.tensors().size() == tensors.size());
   CHECK(file.metadata().empty());
   CHECK(std::ranges::is_sorted(file.names()));
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [key, tensor] : tensors) {
+    const std::string name = key;  // clang++ 14 captures no structured binding
     CAPTURE(name);
     REQUIRE(file.contains(name));
     CHECK(file.info(name).shape == tensor.shape());

@@ -188,7 +188,7 @@ TEST_CASE("attention: what comes later does not change what came before") {
         CAPTURE(implementation);
         CAPTURE(memory);
         CAPTURE(t);
-        const auto changed = [t, T](const Tensor& x) {
+        const auto changed = [t](const Tensor& x) {
           const Tensor y = x.clone();
           const std::int64_t n = x.numel() / T;
           for (std::int64_t j = t * n; j < (t + 1) * n; ++j) y.mutable_data<float>()[j] = 5 - 3 * x.data<float>()[j];

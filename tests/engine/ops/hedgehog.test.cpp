@@ -38,7 +38,7 @@ OpCensus features() {
     add(map, fmt::format("{}, far from 0", name), {6, 16}, normal(300, 1)).bf16 = false;
     add(map, fmt::format("{}, no rows", name), {0, 4});
     op.errors.push_back({fmt::format("{}, no features", name),
-                         [map] {
+                         [map = map] {
                            ops::hedgehog_features(f32({3, 0}), map);
                          },
                          "[hedgehog_features] expected y with at least one feature, got f32[3, 0]"});
