@@ -19,7 +19,9 @@ const std::vector<Command> kCommands = {blalm::tokenize_command, blalm::train_co
                                         blalm::inspect_command, blalm::check_command};
 
 void list_commands() {
-  fmt::print("blalm trains and inspects small language models with linear attention, on CPUs.\n\nusage: blalm COMMAND [OPTIONS]\n\n");
+  fmt::print(
+      "blalm trains and inspects small language models with linear attention, on CPUs.\n\nusage: blalm COMMAND "
+      "[OPTIONS]\n\n");
   for (const Command& c : kCommands) fmt::print("  {:<10} {}\n", c.name, c.summary);
   fmt::print("\n'blalm COMMAND --help' gives options, defaults and an example.\n");
 }
@@ -44,6 +46,12 @@ int run(int argc, char** argv) {
                                                near.empty() ? "'blalm' lists them" : "did you mean " + near + "?"));
 }
 
+// Does not throw where standard error cannot be written either.
+void tell(const std::exception& e) {
+  std::fflush(stdout);
+  std::fputs(fmt::format("blalm: {}\n", e.what()).c_str(), stderr);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -55,10 +63,10 @@ int main(int argc, char** argv) {
       throw blalm::DataError("[output] expected to write to standard output, got an error (is the disk full?)");
     return code;
   } catch (const blalm::Error& e) {
-    fmt::print(stderr, "blalm: {}\n", e.what());
+    tell(e);
     return static_cast<int>(e.exit_code());
   } catch (const std::exception& e) {
-    fmt::print(stderr, "blalm: {}\n", e.what());
+    tell(e);
     return static_cast<int>(blalm::ExitCode::kData);
   }
 }
