@@ -4,5 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 blalm_more_packages=""
 . apps/setup.sh
-blalm_build release first_tape
-exec build/release/first_tape
+blalm_build release "blalm first_tape"
+build/release/first_tape
+echo
+echo "Next: 'build/release/blalm train' trains a small model on the text that comes with blalm."

@@ -33,14 +33,14 @@ if [ -n "$blalm_missing" ]; then
   rm -f /tmp/blalm-apt-$$.log
 fi
 
-# blalm_build PRESET TARGET [CMAKE-ARGUMENT …]: configures and builds quietly; on an error shows the end of the log.
+# blalm_build PRESET TARGETS [CMAKE-ARGUMENT …]: configures and builds quietly; on an error shows the end of the log.
 blalm_build() {
   preset=$1
-  target=$2
+  targets=$2
   shift 2
   mkdir -p "build/$preset"
   echo "Building the $preset preset into build/$preset"
-  if ! { cmake --preset "$preset" "$@" && cmake --build --preset "$preset" --target "$target"; } >"build/$preset/build.log" 2>&1; then
+  if ! { cmake --preset "$preset" "$@" && cmake --build --preset "$preset" --target $targets; } >"build/$preset/build.log" 2>&1; then
     grep -E -A4 'error|Error' "build/$preset/build.log" | head -n 60 >&2
     echo "The build failed; build/$preset/build.log has the whole story." >&2
     return 1
