@@ -1,4 +1,4 @@
-// Finds the end of a text that comes in pieces: the first of some stop strings.
+// Finds the end of a text that comes in pieces: the first of some stop strings to be complete, whatever the pieces.
 #pragma once
 
 #include <string>

@@ -26,7 +26,8 @@ struct Folder {
 };
 
 // A golden file with one tensor changed or left out.
-std::filesystem::path altered(const Folder& folder, const std::string& name, const std::string& tensor, bool leave_out) {
+std::filesystem::path altered(const Folder& folder, const std::string& name, const std::string& tensor,
+                              bool leave_out) {
   const SafetensorsFile file = SafetensorsFile::open(kGolden + "/" + name);
   SafetensorsWriter writer;
   for (const auto& [key, value] : file.metadata()) writer.metadata(key, value);
@@ -52,7 +53,8 @@ TEST_CASE("alone it lists the commands; an unknown one is a usage error with the
 }
 
 TEST_CASE("every command's help shows options and an example") {
-  for (const std::string command : {"check", "generate", "inspect", "inspect kernels", "inspect model", "tokenize", "train"}) {
+  for (const std::string command :
+       {"check", "generate", "inspect", "inspect kernels", "inspect model", "tokenize", "train"}) {
     const Outcome help = run_blalm(command + " --help");
     CHECK(help.exit_code == 0);
     CHECK(contains(help, "example: blalm " + command));
@@ -66,14 +68,17 @@ TEST_CASE("every command's help shows options and an example") {
 }
 
 TEST_CASE("a standard output that cannot be written is an error") {
-  const Outcome o = run_blalm("inspect kernels >/dev/full");
+  const Outcome o = run_blalm("inspect kernels", "2>&1 >/dev/full");
   CHECK(o.exit_code == 3);
+  CHECK(o.output.starts_with("blalm: "));
+  CHECK(run_blalm("inspect kernels", ">/dev/full 2>&1").exit_code == 3);
 }
 
 TEST_CASE("check passes the golden files, in every form of the mLSTM and with every backend") {
   for (const std::string form : {"auto", "recurrent", "parallel", "chunkwise"})
     for (const std::string backend : {"cpu", "auto"}) {
-      const Outcome o = run_blalm("check '" + kGolden + "/op-mlstm.safetensors' --form " + form + " --backend " + backend);
+      const Outcome o =
+          run_blalm("check '" + kGolden + "/op-mlstm.safetensors' --form " + form + " --backend " + backend);
       CHECK_MESSAGE(o.exit_code == 0, o.output);
       CHECK(contains(o, "6 passed, 0 failed\n"));
     }
@@ -94,7 +99,8 @@ TEST_CASE("a mismatch is exit code 4 and names the tensor") {
 TEST_CASE("a bad file is exit code 3, and the others are still checked") {
   const Folder folder;
   const auto path = altered(folder, "op-rms-norm.safetensors", "grad/w", true);
-  const Outcome o = run_blalm("check '" + path.string() + "' '" + kGolden + "/op-mlstm.safetensors' /nowhere/x.safetensors");
+  const Outcome o =
+      run_blalm("check '" + path.string() + "' '" + kGolden + "/op-mlstm.safetensors' /nowhere/x.safetensors");
   CHECK(o.exit_code == 3);
   CHECK(contains(o, "grad/w"));
   CHECK(contains(o, "6 passed, 0 failed\n"));
@@ -107,17 +113,18 @@ TEST_CASE("a bad file is exit code 3, and the others are still checked") {
 }
 
 TEST_CASE("wrong usage is exit code 2, in one line") {
-  for (const auto& [arguments, words] : {std::pair<std::string, std::string>{"check", "expected one or more files"},
-                                         {"check --tolerence 1 x", "did you mean --tolerance?"},
-                                         {"check x --form spiral", "expected recurrent, parallel, chunkwise or auto, got spiral"},
-                                         {"check x --backend gpu", "expected auto, cpu or onednn, got gpu"},
-                                         {"check x --tolerance -1", "above 0"},
-                                         {"check x --tolerance abc", "abc"},
-                                         {"check x --kernel matmul", "expected KERNEL=IMPLEMENTATION"},
-                                         {"check x --kernel matmul=cuda", "expected one of onednn:bf16"},
-                                         {"inspect everything", "expected model or kernels, got everything"},
-                                         {"inspect", "expected model or kernels, got nothing"},
-                                         {"inspect kernels now", "expected options only, got now"}}) {
+  for (const auto& [arguments, words] :
+       {std::pair<std::string, std::string>{"check", "expected one or more files"},
+        {"check --tolerence 1 x", "did you mean --tolerance?"},
+        {"check x --form spiral", "expected recurrent, parallel, chunkwise or auto, got spiral"},
+        {"check x --backend gpu", "expected auto, cpu or onednn, got gpu"},
+        {"check x --tolerance -1", "above 0"},
+        {"check x --tolerance abc", "abc"},
+        {"check x --kernel matmul", "expected KERNEL=IMPLEMENTATION"},
+        {"check x --kernel matmul=cuda", "expected one of onednn:bf16"},
+        {"inspect everything", "expected model or kernels, got everything"},
+        {"inspect", "expected model or kernels, got nothing"},
+        {"inspect kernels now", "expected options only, got now"}}) {
     const Outcome o = run_blalm(arguments);
     const std::string line = arguments;  // clang++ 14 captures no structured binding
     INFO(line);

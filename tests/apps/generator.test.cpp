@@ -1,0 +1,163 @@
+#include "blalm/apps/generate/generator.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "blalm/core/error.h"
+#include "blalm/models/decode.h"
+#include "tests/apps/support.h"
+
+namespace blalm {
+namespace {
+
+using testing::small_model;
+using testing::small_tokenizer;
+
+GenerateOptions options_of(std::int64_t max_tokens, double temperature = 1) {
+  GenerateOptions o;
+  o.max_tokens = max_tokens;
+  o.sampler = {.temperature = temperature, .top_k = 0, .top_p = 1};
+  o.ignore_end = true;
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("a prompt alone gives the text that it gives among others, for every kind of state") {
+  const Tokenizer tokenizer = small_tokenizer();
+  const std::vector<std::string> prompts = {"The cat", "A dog likes the house", "", "My sister lost a ball", "The dog"};
+  for (const char* preset : {"mlstm", "full", "hedgehog-swa", "transformer"}) {
+    CAPTURE(preset);
+    const auto model = small_model(preset, tokenizer.vocab_size());
+    for (const Precision precision : {Precision::f32(), Precision::bf16()}) {
+      model->run.precision = precision;
+      const auto together = generate(*model, tokenizer, prompts, options_of(25));
+      for (std::size_t i = 0; i < prompts.size(); ++i) {
+        const auto alone = generate(*model, tokenizer, {prompts[i]}, options_of(25));
+        CHECK(alone[0].text == together[i].text);
+        CHECK(alone[0].tokens == 25);
+        CHECK(alone[0].ending == Ending::max_tokens);
+      }
+    }
+  }
+}
+
+TEST_CASE("greedy text is the most probable token of the parallel forward pass, again and again") {
+  const Tokenizer tokenizer = small_tokenizer();
+  for (const char* preset : {"conv", "full", "transformer"}) {
+    CAPTURE(preset);
+    const auto model = small_model(preset, tokenizer.vocab_size());
+    std::vector<std::int32_t> ids = prompt_ids(tokenizer, "The bird");
+    CHECK(ids.front() == tokenizer.token_id("<s>"));
+    std::vector<TokenEvent> events;
+    GenerateOptions options = options_of(12, 0);
+    options.ignore_end = false;
+    generate(*model, tokenizer, {"The bird"}, options, [&](const TokenEvent& e) {
+      events.push_back(e);
+      return true;
+    });
+    REQUIRE(!events.empty());
+    for (const TokenEvent& e : events) {
+      Tape tape;
+      const auto length = static_cast<std::int64_t>(ids.size());
+      const Tensor all = model->logits(tape, Tensor::from_ids({1, length}, ids)).value();
+      const Tensor last = all.row(0).row(length - 1);
+      std::int32_t best = 0;
+      for (std::int32_t v = 1; v < tokenizer.vocab_size(); ++v)
+        if (last.at(v) > last.at(best)) best = v;
+      CHECK(e.id == best);
+      CHECK(e.log_probability == doctest::Approx(log_probability(last.values<float>(), best)).epsilon(1e-3));
+      ids.push_back(e.id);
+    }
+  }
+}
+
+TEST_CASE("the same seed gives the same text, another one another; the same prompt twice gives two texts") {
+  const Tokenizer tokenizer = small_tokenizer();
+  const auto model = small_model("mlstm", tokenizer.vocab_size());
+  GenerateOptions options = options_of(20);
+  const std::string first = generate(*model, tokenizer, {"The cat"}, options)[0].text;
+  CHECK(generate(*model, tokenizer, {"The cat"}, options)[0].text == first);
+  const auto twice = generate(*model, tokenizer, {"The cat", "The cat"}, options);
+  CHECK(twice[0].text == first);
+  CHECK(twice[1].text != first);
+  options.seed = 1;
+  CHECK(generate(*model, tokenizer, {"The cat"}, options)[0].text != first);
+}
+
+TEST_CASE("a text ends at a special token, at a stop string, at the limit, or when it is interrupted") {
+  const Tokenizer tokenizer = small_tokenizer();
+  const auto model = small_model("mlstm", tokenizer.vocab_size());
+  std::map<Ending, int> endings;
+  GenerateOptions options = options_of(400);
+  options.ignore_end = false;
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    options.seed = seed;
+    std::vector<TokenEvent> events;
+    const GeneratedText text = generate(*model, tokenizer, {"The cat"}, options, [&](const TokenEvent& e) {
+      events.push_back(e);
+      return true;
+    })[0];
+    ++endings[text.ending];
+    std::string joined;
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      CHECK(tokenizer.is_special(events[i].id) == (events[i].ending == Ending::end_token));
+      CHECK((events[i].ending != Ending::not_yet) == (i + 1 == events.size()));
+      joined += events[i].text;
+    }
+    CHECK(joined == text.text);
+    CHECK(static_cast<std::int64_t>(events.size()) == text.tokens);
+  }
+  CHECK(endings[Ending::end_token] > 0);
+
+  options = options_of(60);
+  const std::string whole = generate(*model, tokenizer, {"The cat"}, options)[0].text;
+  options.stop = {whole.substr(whole.size() / 2, 3)};
+  const GeneratedText stopped = generate(*model, tokenizer, {"The cat"}, options)[0];
+  CHECK(stopped.ending == Ending::stop_string);
+  CHECK(stopped.text == whole.substr(0, whole.find(options.stop[0])));
+
+  int seen = 0;
+  const auto interrupted =
+      generate(*model, tokenizer, {"The cat", "A dog"}, options_of(50), [&](const TokenEvent&) { return ++seen < 5; });
+  CHECK(seen == 5);
+  for (const GeneratedText& t : interrupted) CHECK(t.ending == Ending::interrupted);
+}
+
+TEST_CASE("a prompt longer than what is read at once is read whole") {
+  const Tokenizer tokenizer = small_tokenizer();
+  const auto model = small_model("swa", tokenizer.vocab_size());
+  const std::string prompt = testing::sentences(150);
+  std::vector<std::int32_t> ids = prompt_ids(tokenizer, prompt);
+  REQUIRE(ids.size() > 600);
+  std::int32_t first = -1;
+  generate(*model, tokenizer, {prompt}, options_of(1, 0), [&](const TokenEvent& e) {
+    first = e.id;
+    return true;
+  });
+  DecodeState state(*model, 1);
+  const Tensor logits = prefill(*model, Tensor::from_ids({1, static_cast<std::int64_t>(ids.size())}, ids), state);
+  Sampler greedy({.temperature = 0});
+  std::vector<float> allowed(logits.values<float>().begin(), logits.values<float>().end());
+  for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+    if (tokenizer.is_special(id)) allowed[static_cast<std::size_t>(id)] = -INFINITY;
+  CHECK(first == greedy.candidates(allowed)[0].id);
+}
+
+TEST_CASE("a tokenizer without <s> begins with the prompt, which then must have a token; one too large is refused") {
+  const Tokenizer plain = small_tokenizer({"<pad>"});
+  CHECK_FALSE(plain.token_id("<s>").has_value());
+  CHECK(prompt_ids(plain, "The cat") == plain.encode("The cat"));
+  CHECK_THROWS_AS(prompt_ids(plain, ""), DataError);
+  const auto model = small_model("mlstm", 280);
+  CHECK_THROWS_AS(generate(*model, small_tokenizer(), {"a"}, options_of(3)), ConfigError);
+  // Rows of the embedding beyond the tokenizer's never come.
+  const auto larger = small_model("mlstm", plain.vocab_size() + 200);
+  generate(*larger, plain, {"The cat"}, options_of(60), [&](const TokenEvent& e) {
+    CHECK(e.id < plain.vocab_size());
+    return true;
+  });
+}
+
+}  // namespace blalm

@@ -1,0 +1,193 @@
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "blalm/apps/tokenize/summary.h"
+#include "blalm/data/token_data.h"
+#include "tests/apps/support.h"
+
+namespace blalm {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::contains;
+using testing::Folder;
+using testing::Outcome;
+using testing::run_blalm;
+
+void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+// The numbers of a line of the summary.
+std::vector<std::string> fields_of(const std::string& output, const std::string& label) {
+  const std::size_t at = output.find("\n" + label + " ");
+  if (at == std::string::npos) return {};
+  std::istringstream in(output.substr(at + label.size() + 1, output.find('\n', at + 1) - at - label.size() - 1));
+  std::vector<std::string> fields;
+  for (std::string f; in >> f;) fields.push_back(f);
+  return fields;
+}
+
+}  // namespace
+
+TEST_CASE("tokenize prepares a folder and reports exactly what is in it") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(300));
+  write(folder.path / "b.txt", testing::sentences(200, 2) + "\n\n");
+  write(folder.path / "v.txt", testing::sentences(40, 3));
+  const Outcome o = run_blalm("tokenize --input " + folder / "a.txt" + " " + folder / "b.txt" + " --valid " +
+                              folder / "v.txt" + " --vocab-size 300 --out " + folder / "out");
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  const PreparedData data = read_prepared(folder.path / "out");
+  CHECK(data.train.words() == 2500);
+  CHECK(data.valid.words() == 200);
+  CHECK(fields_of(o.output, "files") == std::vector<std::string>{"2", "1"});
+  CHECK(fields_of(o.output, "lines") == std::vector<std::string>{"500", "40"});
+  CHECK(fields_of(o.output, "words") == std::vector<std::string>{"2,500", "200"});
+  CHECK(fields_of(o.output, "bytes") ==
+        std::vector<std::string>{grouped(data.train.bytes()), grouped(data.valid.bytes())});
+  CHECK(fields_of(o.output, "tokens") ==
+        std::vector<std::string>{grouped(data.train.tokens()), grouped(data.valid.tokens())});
+  CHECK(fields_of(o.output, "a.txt") == std::vector<std::string>{"1,500", "0"});
+  CHECK(contains(o, "blank, left out"));
+  CHECK(contains(o, "tokens a word"));
+  CHECK(contains(o, "bytes a token"));
+  CHECK(contains(o, "seconds"));
+  CHECK(contains(o, "vocabulary"));
+  CHECK_FALSE(contains(o, "\r"));
+
+  // The tokens are the text.
+  const Tokenizer tokenizer = Tokenizer::load(folder.path / "out");
+  const TokenData tokens = TokenData::open(folder.path / "out", Part::valid);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(tokens.tokens()));
+  tokens.read(0, ids);
+  std::string text;
+  for (const std::int32_t id : ids) text += tokenizer.is_special(id) ? "\n" : std::string(tokenizer.token_bytes(id));
+  CHECK(text.substr(1) + "\n" == testing::sentences(40, 3));
+}
+
+TEST_CASE("tokenize with a given tokenizer, a held-out share and settings") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(2000));
+  write(folder.path / "a.jsonl", "{\"story\": \"The cat saw a ball.\"}\n");
+  testing::small_tokenizer().save(folder.path / "tokenizer.json");
+  const Outcome o = run_blalm("tokenize --input=" + folder / "a.txt" + " --tokenizer " + folder / "tokenizer.json" +
+                              " --data.valid_share 0.1 --data.separator bos-eos --out " + folder / "out");
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  CHECK(fields_of(o.output, "vocabulary") == std::vector<std::string>{"300"});
+  const PreparedData data = read_prepared(folder.path / "out");
+  CHECK(data.separator == Separator::bos_eos);
+  CHECK(data.valid.words() > 500);
+  CHECK(data.valid.words() < 1500);
+  CHECK(testing::read_text(folder.path / "out" / "tokenizer.json") ==
+        testing::read_text(folder.path / "tokenizer.json"));
+  CHECK(run_blalm("tokenize --input " + folder / "a.jsonl" + " --data.json_field story --data.valid_share 0 --out " +
+                  folder / "json")
+            .exit_code == 0);
+  CHECK(read_prepared(folder.path / "json").train.words() == 5);
+}
+
+TEST_CASE("a vocabulary larger than the text supports is said, not an error") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(50));
+  const Outcome o = run_blalm("tokenize --input " + folder / "a.txt" + " --vocab-size 16k --data.valid_share 0 --out " +
+                              folder / "out");
+  CHECK(o.exit_code == 0);
+  CHECK(contains(o, "(of 16,000 asked for: the text has no more pairs)"));
+}
+
+TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(50));
+  write(folder.path / "empty.txt", "");
+  write(folder.path / "binary.txt", std::string("a\0b", 3));
+  write(folder.path / "wrong.jsonl", "{\"text\": 3}\n");
+  testing::small_tokenizer({"<pad>"}).save(folder.path / "plain.json");
+  const std::string in = "--input " + folder / "a.txt" + " ", out = "--out " + folder / "out" + " ";
+  for (const auto& [arguments, code, words] :
+       {std::tuple<std::string, int, std::string>{"", 2, "--input FILE..."},
+        {in, 2, "--out DIR"},
+        {out + "--input", 2, "one or more values"},
+        {in + out + "--vocab-size 100", 2, "259"},
+        {in + out + "--vocab-size many", 2, "whole number, got many"},
+        {in + out + "--data.separater bos", 2, "did you mean data.separator?"},
+        {in + out + "--vocab-size 300 --tokenizer " + folder / "plain.json", 2, "has its own size"},
+        {in + out + "--data.train x.txt", 2, "--input"},
+        {in + out + "--tokenizer " + folder / "plain.json", 2, "data.separator"},
+        {in + out + "--tokenizer /nowhere.json", 3, "/nowhere.json"},
+        {in + out + "--valid " + folder / "a.txt", 3, "a.txt"},
+        {out + "--input /nowhere.txt", 3, "/nowhere.txt"},
+        {out + "--data.valid_share 0 --input " + folder / "empty.txt", 3, "no words"},
+        {out + "--input " + folder / "binary.txt", 3, "binary.txt"},
+        {out + "--input " + folder / "wrong.jsonl", 3, "wrong.jsonl"},
+        {in + "--out " + folder / "a.txt", 3, "a.txt"}}) {
+    const Outcome o = run_blalm("tokenize " + arguments, testing::kStandardError);
+    CAPTURE(arguments);
+    CHECK_MESSAGE(o.exit_code == code, o.output);
+    CHECK_MESSAGE(contains(o, words), o.output);
+    CHECK_MESSAGE(std::count(o.output.begin(), o.output.end(), '\n') == 1, o.output);
+    CHECK_FALSE(fs::exists(folder.path / "out"));
+  }
+}
+
+TEST_CASE("tokenize refuses prepared data as its input, and may write over older data") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(200));
+  const std::string out = " --vocab-size 300 --out " + folder / "out";
+  CHECK(run_blalm("tokenize --input " + folder / "a.txt" + out).exit_code == 0);
+  CHECK(run_blalm("tokenize --input " + folder / "out" + " --out " + folder / "again").exit_code == 3);
+  write(folder.path / "a.txt", testing::sentences(300));
+  CHECK(run_blalm("tokenize --input " + folder / "a.txt" + " --data.valid_share 0" + out).exit_code == 0);
+  CHECK(read_prepared(folder.path / "out").train.words() == 1500);
+  // A failure leaves a folder that was there, but nothing in it that could be opened.
+  write(folder.path / "plain.json", "{}");
+  CHECK(run_blalm("tokenize --input " + folder / "a.txt:0").exit_code == 2);
+}
+
+TEST_CASE("a full file-size limit is an error that leaves nothing") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(20000));
+  const Outcome o = run_blalm("tokenize --input " + folder / "a.txt" + " --vocab-size 300 --out " + folder / "out",
+                              testing::kStandardError, "ulimit -f 20; ");
+  CHECK_MESSAGE(o.exit_code == 3, o.output);
+  CHECK_MESSAGE(contains(o, "out"), o.output);
+  CHECK_FALSE(fs::exists(folder.path / "out"));
+}
+
+TEST_CASE("Ctrl-C leaves nothing that could be opened, whenever it comes") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(150000));
+  testing::small_tokenizer().save(folder.path / "tokenizer.json");
+  int interrupted = 0;
+  for (const int milliseconds : {5, 30, 60, 100, 150, 250}) {
+    const fs::path out = folder.path / "out";
+    const pid_t child = fork();
+    if (child == 0) {
+      const int nothing = open("/dev/null", O_WRONLY);
+      if (dup2(nothing, 1) < 0 || dup2(nothing, 2) < 0) _exit(99);
+      execl((std::string(BLALM_BUILD_DIR) + "/blalm").c_str(), "blalm", "tokenize", "--input",
+            (folder.path / "a.txt").c_str(), "--tokenizer", (folder.path / "tokenizer.json").c_str(), "--out",
+            out.c_str(), nullptr);
+      _exit(99);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    kill(child, SIGINT);
+    int status = 0;
+    waitpid(child, &status, 0);
+    // Before the handler stands the signal ends the program; after that the program ends by itself.
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    CAPTURE(milliseconds);
+    CHECK((code == 0 || code == 130));
+    CHECK(is_prepared(out) == (code == 0));
+    CHECK(fs::exists(out) == (code == 0));
+    interrupted += code == 130 ? 1 : 0;
+    fs::remove_all(out);
+  }
+  CHECK(interrupted > 0);
+}
+
+}  // namespace blalm
