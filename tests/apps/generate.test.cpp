@@ -154,7 +154,8 @@ TEST_CASE("generate says what is wrong") {
         {"--model " + folder / "damaged" + " --prompt x", 3, "model.safetensors"},
         {"--model " + folder / "nan" + " --prompt x", 4, "finite logits"}}) {
     const Outcome o = run_blalm("generate " + arguments, testing::kStandardError);
-    CAPTURE(arguments);
+    const std::string shown = arguments;  // clang++ 14 captures no structured binding
+    CAPTURE(shown);
     CHECK_MESSAGE(o.exit_code == code, o.output);
     CHECK_MESSAGE(contains(o, words), o.output);
     CHECK_MESSAGE(std::count(o.output.begin(), o.output.end(), '\n') == 1, o.output);

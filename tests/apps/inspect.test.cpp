@@ -69,7 +69,8 @@ TEST_CASE("inspect model says what is wrong") {
         {"--model x --model.swa_window 3", 2, "a saved model has its own"},
         {"swa", 2, "options only, got swa"}}) {
     const Outcome o = run_blalm("inspect model " + arguments);
-    CAPTURE(arguments);
+    const std::string shown = arguments;  // clang++ 14 captures no structured binding
+    CAPTURE(shown);
     CHECK_MESSAGE(o.exit_code == code, o.output);
     CHECK_MESSAGE(contains(o, words), o.output);
     CHECK(std::count(o.output.begin(), o.output.end(), '\n') == 1);
