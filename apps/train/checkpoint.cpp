@@ -24,8 +24,6 @@ using nlohmann::json;
 
 constexpr const char* kNames[] = {"last", "last.new", "last.previous"};
 
-std::string_view text_of(const MappedFile& file) { return file.text(); }
-
 void sync_folder(const fs::path& folder) {
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;
@@ -82,18 +80,18 @@ std::string damage(const fs::path& folder, RunPosition& position) {
   std::string at = "DONE";
   try {
     const MappedFile done_file(folder / "DONE");
-    const json done = json::parse(text_of(done_file));
+    const json done = json::parse(done_file.text());
     for (const auto& [name, entry] : done.at("files").items()) {
       at = name;
       if (name.find('/') != std::string::npos) return name + ": no plain file name";
       const MappedFile file(folder / name);
       if (file.size() != entry.at("bytes").get<std::size_t>())
         return fmt::format("{}: {} bytes instead of {}", name, file.size(), entry.at("bytes").get<std::size_t>());
-      if (fingerprint_of(text_of(file)).str() != entry.at("xxh3").get<std::string>()) return name + ": its contents have changed";
+      if (fingerprint_of(file.text()).str() != entry.at("xxh3").get<std::string>()) return name + ": its contents have changed";
     }
     at = "state.json";
     const MappedFile state(folder / "state.json");
-    position = position_from(json::parse(text_of(state)));
+    position = position_from(json::parse(state.text()));
   } catch (const Error& e) {
     return fmt::format("{}: {}", at, e.what());
   } catch (const json::exception&) {
@@ -115,7 +113,7 @@ void write_done(const fs::path& folder) {
   json files = json::object();
   for (const auto& entry : fs::directory_iterator(folder)) {
     const MappedFile file(entry.path());
-    files[entry.path().filename().string()] = {{"bytes", file.size()}, {"xxh3", fingerprint_of(text_of(file)).str()}};
+    files[entry.path().filename().string()] = {{"bytes", file.size()}, {"xxh3", fingerprint_of(file.text()).str()}};
   }
   write_file_atomically(folder / "DONE", json({{"files", files}}).dump(2) + "\n");
 }

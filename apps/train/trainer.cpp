@@ -9,6 +9,7 @@
 #include "blalm/core/error.h"
 #include "blalm/data/milestones.h"
 #include "blalm/data/prepared.h"
+#include "blalm/data/text_encoder.h"
 #include "blalm/inspect/anomaly.h"
 #include "blalm/optim/schedule.h"
 
@@ -26,7 +27,7 @@ std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / 
 Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Tokenizer& tokenizer)
     : config_(std::move(config)),
       tokenizer_json_(tokenizer.to_json()),
-      train_(TokenData::open(data, Part::train, TokenizerId{tokenizer.vocab_size(), fingerprint_of(tokenizer_json_)})),
+      train_(TokenData::open(data, Part::train, id_of(tokenizer))),
       tape_(config_.train.seed) {
   if (!read_prepared(data).valid.shards.empty()) valid_ = TokenData::open(data, Part::valid, train_.tokenizer());
   config_.model.vocab_size = tokenizer.vocab_size();
