@@ -18,4 +18,12 @@ Var Linear::forward_to(DType out, Pass& pass, const Var& x) {
   return ops::linear_to(out, x, pass.parameter(weight), bias != nullptr ? pass.parameter(*bias) : Var());
 }
 
+std::vector<Var> project(Pass& pass, const Var& x, std::initializer_list<Projection> projections) {
+  std::vector<ops::LinearLayer> layers;
+  for (const Projection& p : projections)
+    layers.push_back(
+        {pass.parameter(p.layer.weight), p.layer.bias != nullptr ? pass.parameter(*p.layer.bias) : Var(), p.wide});
+  return ops::linears(x, layers);
+}
+
 }  // namespace blalm

@@ -1,7 +1,9 @@
 // Linear layer (spec §4.7): y = x Wᵀ (+ b).
 #pragma once
 
+#include <initializer_list>
 #include <optional>
+#include <vector>
 
 #include "blalm/models/module.h"
 
@@ -23,5 +25,13 @@ class Linear : public Module {
  private:
   std::int64_t in_, out_;
 };
+
+// Several layers that read the same x, as one operation; `wide` asks for a result in the compute dtype.
+struct Projection {
+  Projection(Linear& layer, bool wide = false) : layer(layer), wide(wide) {}  // NOLINT: the conversion is wanted
+  Linear& layer;
+  bool wide;
+};
+std::vector<Var> project(Pass& pass, const Var& x, std::initializer_list<Projection> projections);
 
 }  // namespace blalm

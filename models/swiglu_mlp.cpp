@@ -12,7 +12,8 @@ SwigluMlp::SwigluMlp(Module& parent, std::string name, const ModelConfig& c)
 
 Var SwigluMlp::forward(Pass& pass, const Var& x) {
   const Scope scope = enter(pass);
-  const Var h = ops::swiglu(gate_proj.forward(pass, x), up_proj.forward(pass, x));  // [B, T, d_ff]
+  const std::vector<Var> projected = project(pass, x, {gate_proj, up_proj});
+  const Var h = ops::swiglu(projected[0], projected[1]);  // [B, T, d_ff]
   return down_proj.forward_to(pass.residual(), pass, h);
 }
 

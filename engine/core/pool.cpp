@@ -98,6 +98,7 @@ Storage* Pool::acquire(std::size_t bytes) {
 }
 
 void Pool::release(Storage* storage) {
+  delete storage->derived.exchange(nullptr, std::memory_order_acq_rel);  // may release storages in turn
   Impl& p = impl();
   std::lock_guard lock(p.mutex);
   p.stats.live_bytes -= static_cast<std::int64_t>(storage->bytes);

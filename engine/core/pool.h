@@ -18,6 +18,11 @@ struct Location {
   unsigned line() const { return line_number; }
 };
 
+// What somebody worked out from the numbers of a storage and wants to find again. Goes when the storage does.
+struct Derived {
+  virtual ~Derived() = default;
+};
+
 // One block of memory, 64-byte aligned, preceded by this header. Shared by reference counting.
 struct alignas(64) Storage {
   std::atomic<std::int32_t> references{1};
@@ -25,6 +30,7 @@ struct alignas(64) Storage {
   std::size_t bytes = 0;                   // usable size: that of the size class
   Location last_write{};                   // who wrote last, for the saved-tensor check
   bool inference = false;                  // made in inference mode: may not be saved for backward
+  std::atomic<Derived*> derived{nullptr};  // owned; see derived.h
 
   std::byte* data() { return reinterpret_cast<std::byte*>(this) + sizeof(Storage); }
 };

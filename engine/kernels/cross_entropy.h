@@ -15,8 +15,8 @@ struct CrossEntropyArgs {
 };
 extern const Kernel<CrossEntropyArgs> cross_entropy;
 
-// dlogits = factor · (softmax(z) - onehot(target)) · dz/dlogits, rows of 0 where the target is -1. dlogits may be the
-// same tensor as logits.
+// dlogits = factor · (softmax(z) - onehot(target)) · dz/dlogits, rows of 0 where the target is -1. dlogits is of the
+// dtype of logits, and may be the same tensor, or bf16 for f32 logits.
 struct CrossEntropyBackwardArgs {
   Tensor logits, targets, lse, dlogits;
   double factor, soft_cap;

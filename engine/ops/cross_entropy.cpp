@@ -11,7 +11,7 @@
 #include "blalm/autograd/op.h"
 #include "blalm/core/error.h"
 #include "blalm/kernels/elementwise.h"
-#include "blalm/kernels/matmul.h"
+#include "blalm/kernels/projection.h"
 #include "blalm/kernels/reduce.h"
 #include "blalm/ops/check.h"
 #include "blalm/ops/ops.h"
@@ -19,10 +19,9 @@
 namespace blalm::ops {
 namespace {
 
-using kernels::matrices;
-
-// Bytes of logits in one chunk: what a core's L2 and its share of L3 hold without strain.
-constexpr std::int64_t kChunkBytes = std::int64_t{8} << 20;
+// Bytes of logits in one chunk. Each chunk reads the head's weight and adds to all of its gradient: with few rows that
+// would cost more than the products.
+constexpr std::int64_t kChunkBytes = std::int64_t{32} << 20;
 
 // Checks targets [rows] against the vocabulary; returns how many count.
 std::int64_t count_targets(const char* op, const Tensor& targets, std::int64_t rows, std::int64_t vocabulary) {
@@ -60,7 +59,7 @@ std::int64_t chunk_rows(const HeadLossOptions& options, std::int64_t rows, std::
 // x Wᵀ of a chunk, in the compute dtype.
 Tensor chunk_logits(const Tensor& x, const Tensor& weight) {
   Tensor z = Tensor::empty({x.dim(0), weight.dim(0)}, compute_dtype(x.dtype()));
-  kernels::matmul({matrices(x), matrices(weight, true), matrices(z)});
+  kernels::project({x, {{weight, {}, z}}});
   return z;
 }
 
@@ -91,7 +90,7 @@ Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets,
 
   Op op("linear_cross_entropy", {x, weight}, where);
   const DType wide = compute_dtype(x.dtype());
-  const Tensor w = weight.value().to(x.dtype());
+  const Tensor& w = weight.value();
   const double factor = count == 0 ? 0 : 1.0 / static_cast<double>(count);
   Tensor losses = Tensor::empty({rows}, wide), lse = Tensor::empty({rows}, wide);
   Tensor dx = op.recording() && x.requires_grad() ? Tensor::empty(x.shape(), x.dtype()) : Tensor();
@@ -104,10 +103,10 @@ Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets,
     const Tensor z = chunk_logits(xs, w);
     op.ran(kernels::cross_entropy({z, ts, losses.rows(begin, end), ls, options.soft_cap}));
     if (!dx.defined() && !dw.defined()) continue;
-    kernels::cross_entropy_backward({z, ts, ls, z, factor, options.soft_cap});
-    const Tensor dz = z.to(x.dtype());
-    if (dx.defined()) kernels::matmul({matrices(dz), matrices(w), matrices(dx.rows(begin, end))});
-    if (dw.defined()) kernels::matmul({matrices(dz, true), matrices(xs), matrices(dw), 1, 1, 1.0, begin > 0});
+    const Tensor dz = x.dtype() == wide ? z : Tensor::empty(z.shape(), x.dtype());
+    kernels::cross_entropy_backward({z, ts, ls, dz, factor, options.soft_cap});
+    if (dx.defined()) kernels::project_data({{{dz, w}}, dx.rows(begin, end), false});
+    if (dw.defined()) kernels::project_weight({xs, {{dz, dw, begin > 0}}});
   }
   op.flops(2.0 * static_cast<double>(rows) * static_cast<double>(d * vocabulary));
   return op.finish(scaled_sum(losses, factor), {dx, dw}, [](Backward& back) {
@@ -130,12 +129,11 @@ Tensor token_losses(const Tensor& x, const Tensor& weight, const Tensor& targets
   check_head("token_losses", x, weight);
   const std::int64_t rows = x.dim(0), vocabulary = weight.dim(0);
   count_targets("token_losses", targets, rows, vocabulary);
-  const Tensor w = weight.to(x.dtype());
   Tensor losses = Tensor::empty({rows}, compute_dtype(x.dtype())), lse = Tensor::empty({rows}, compute_dtype(x.dtype()));
   const std::int64_t step = chunk_rows(options, rows, vocabulary);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t end = std::min(begin + step, rows);
-    kernels::cross_entropy({chunk_logits(x.rows(begin, end), w), targets.rows(begin, end), losses.rows(begin, end),
+    kernels::cross_entropy({chunk_logits(x.rows(begin, end), weight), targets.rows(begin, end), losses.rows(begin, end),
                             lse.rows(begin, end), options.soft_cap});
   }
   return losses;

@@ -1,9 +1,11 @@
-// Linear layer: y = x Wᵀ + c with x [N, in], W [out, in], c [out].
-//   dx = dy W      dW = dyᵀ x      dc = Σ_rows dy
+// Linear layers that read the same x: y_j = x W_jᵀ + c_j with x [N, in], W_j [out_j, in], c_j [out_j].
+//   dx = Σ_j dy_j W_j      dW_j = dy_jᵀ x      dc_j = Σ_rows dy_j
 // For bf16 x the master weight is f32: products run on a bf16 copy of it, sums and dW are f32.
+#include <algorithm>
+#include <string>
+
 #include "blalm/autograd/op.h"
-#include "blalm/kernels/elementwise.h"
-#include "blalm/kernels/matmul.h"
+#include "blalm/kernels/projection.h"
 #include "blalm/kernels/reduce.h"
 #include "blalm/ops/check.h"
 #include "blalm/ops/ops.h"
@@ -11,62 +13,105 @@
 namespace blalm::ops {
 namespace {
 
-using kernels::matrices;
+void check_layer(const Var& x, const LinearLayer& layer) {
+  check_rank("linear", "weight", layer.weight, 2);
+  const std::int64_t out = layer.weight.dim(0), in = layer.weight.dim(1);
+  const Tensor& weight = layer.weight.value();
+  if (x.dim(-1) != in)
+    fail("linear", "x [..., " + std::to_string(in) + "] for weight " + weight.str(), x.value().str());
+  if (weight.dtype() != x.dtype()) check_dtype("linear", "weight", weight, compute_dtype(x.dtype()));
+  if (layer.bias.defined()) {
+    check_shape("linear", "bias", layer.bias.value(), {out});
+    check_dtype("linear", "bias", layer.bias.value(), compute_dtype(x.dtype()));
+  }
+}
 
-std::string_view multiply(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& c, bool add = false) {
-  return kernels::matmul({matrices(a, ta), matrices(b, tb), matrices(c), 1, 1, 1.0, add});
+DType out_dtype(const Var& x, const LinearLayer& layer) { return layer.wide ? compute_dtype(x.dtype()) : x.dtype(); }
+
+// Σ_rows dy, in the compute dtype whatever that of dy.
+Tensor column_sums(const Tensor& dy, DType dtype) {
+  const Tensor wide = dy.to(dtype);
+  Tensor sums = Tensor::empty({dy.dim(1)}, dtype);
+  kernels::reduce({kernels::Reduce::sum, wide, sums, 1, dy.dim(0), dy.dim(1)});
+  return sums;
+}
+
+// Inputs of the node: x, then weight and bias of each layer.
+void backward(Backward& back, int layers, DType dtype) {
+  kernels::ProjectDataArgs data;
+  kernels::ProjectWeightArgs weights;
+  for (int j = 0; j < layers; ++j) {
+    if (!back.has_dout(j)) continue;
+    const Tensor dy = as_rows(back.dout(j));
+    if (back.want(0)) data.terms.push_back({dy, back.saved(1 + j)});
+    if (back.want(1 + 2 * j)) {
+      const auto [dw, add] = back.slot(1 + 2 * j);
+      weights.outputs.push_back({dy, dw, add});
+    }
+    if (back.want(2 + 2 * j)) back.give(2 + 2 * j, column_sums(dy, compute_dtype(dtype)));
+  }
+  if (!data.terms.empty()) {
+    const auto [dx, add] = back.slot(0);
+    data.dx = as_rows(dx);
+    data.add = add;
+    kernels::project_data(data);
+  }
+  if (!weights.outputs.empty()) {
+    weights.x = as_rows(back.saved(0));
+    kernels::project_weight(weights);
+  }
 }
 
 }  // namespace
 
-Var linear(const Var& x, const Var& weight, const Var& bias, Where where) {
+std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Where where) {
   check_floating("linear", "x", x);
-  return linear_to(x.dtype(), x, weight, bias, where);
+  if (x.rank() < 1) fail("linear", "x with at least one axis", x.value().str());
+  std::vector<Var> inputs = {x};
+  for (const LinearLayer& layer : layers) {
+    check_layer(x, layer);
+    inputs.push_back(layer.weight);
+    inputs.push_back(layer.bias);
+  }
+  if (kernel_policy().composed) {
+    std::vector<Var> results;
+    for (const LinearLayer& layer : layers) {
+      const Var wide = layer.wide ? cast(x, compute_dtype(x.dtype())) : x;
+      results.push_back(composed::linear(wide, layer.weight, layer.bias));
+    }
+    return results;
+  }
+
+  Op op("linear", inputs, where);
+  kernels::ProjectArgs args{as_rows(x.value()), {}};
+  std::vector<Tensor> outputs, saved = {Tensor()};
+  double flops = 0;
+  for (const LinearLayer& layer : layers) {
+    const Tensor& weight = layer.weight.value();
+    outputs.push_back(Tensor::empty(x.shape().with(-1, weight.dim(0)), out_dtype(x, layer)));
+    args.outputs.push_back({weight, layer.bias.value(), as_rows(outputs.back())});
+    if (layer.weight.requires_grad()) saved[0] = x.value();
+    saved.push_back(x.requires_grad() ? weight : Tensor());
+    flops += 2.0 * static_cast<double>(args.x.dim(0)) * static_cast<double>(weight.numel());
+  }
+  op.ran(kernels::project(args));
+  op.flops(flops);
+  const int count = static_cast<int>(layers.size());
+  return op.finish(outputs, std::move(saved),
+                   [count, dtype = x.dtype()](Backward& back) { backward(back, count, dtype); });
+}
+
+Var linear(const Var& x, const Var& weight, const Var& bias, Where where) {
+  const LinearLayer layer{weight, bias, false};
+  return linears(x, {&layer, 1}, where)[0];
 }
 
 Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias, Where where) {
   check_floating("linear", "x", x);
-  check_rank("linear", "weight", weight, 2);
-  if (x.rank() < 1) fail("linear", "x with at least one axis", x.value().str());
-  const std::int64_t out = weight.dim(0), in = weight.dim(1);
-  if (x.dim(-1) != in) fail("linear", "x [..., " + std::to_string(in) + "] for weight " + weight.value().str(), x.value().str());
-  if (weight.dtype() != x.dtype()) check_dtype("linear", "weight", weight.value(), compute_dtype(x.dtype()));
-  if (bias.defined()) {
-    check_shape("linear", "bias", bias.value(), {out});
-    check_dtype("linear", "bias", bias.value(), compute_dtype(x.dtype()));
-  }
   if (out_dtype != x.dtype() && out_dtype != compute_dtype(x.dtype()))
     fail("linear", "a result in the dtype of x or its compute dtype", name_of(out_dtype));
-  if (kernel_policy().composed && out_dtype == x.dtype()) return composed::linear(x, weight, bias);
-
-  Op op("linear", {x, weight, bias}, where);
-  const Tensor rows = as_rows(x.value());
-  Tensor y = Tensor::empty(x.shape().with(-1, out), out_dtype);
-  op.ran(multiply(rows, false, weight.value().to(x.dtype()), true, as_rows(y)));
-  if (bias.defined()) {
-    const Tensor row = bias.value().to(out_dtype), all = as_rows(y);
-    kernels::binary({kernels::Binary::add, all, row, all});
-  }
-  op.flops(2.0 * static_cast<double>(rows.dim(0)) * static_cast<double>(in * out));
-  return op.finish(y, {weight.requires_grad() ? x.value() : Tensor(), x.requires_grad() ? weight.value() : Tensor()},
-                   [dtype = x.dtype(), shape = x.shape()](Backward& back) {
-                     const Tensor dy = as_rows(back.dout()), dy_operand = dy.to(dtype);
-                     if (back.want(0)) {
-                       const auto [dx, add] = back.slot(0);
-                       multiply(dy_operand, false, back.saved(1).to(dtype), false, as_rows(dx), add);
-                     }
-                     if (back.want(1)) {
-                       const auto [dw, add] = back.slot(1);
-                       multiply(dy_operand, true, as_rows(back.saved(0)), false, dw, add);
-                     }
-                     if (back.want(2)) {
-                       // Summed in the compute dtype, whatever that of dy.
-                       const Tensor wide = dy.to(compute_dtype(dtype));
-                       Tensor db = Tensor::empty({dy.dim(1)}, wide.dtype());
-                       kernels::reduce({kernels::Reduce::sum, wide, db, 1, dy.dim(0), dy.dim(1)});
-                       back.give(2, db);
-                     }
-                   });
+  const LinearLayer layer{weight, bias, out_dtype != x.dtype()};
+  return linears(x, {&layer, 1}, where)[0];
 }
 
 Var composed::linear(const Var& x, const Var& weight, const Var& bias) {

@@ -67,6 +67,12 @@ Var matmul(const Var& a, const Var& b, MatmulOptions options = {}, Where where =
 Var linear(const Var& x, const Var& weight, const Var& bias = {}, Where where = Where::current());
 // The same with the result in another dtype: f32 gates from bf16 x.
 Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias = {}, Where where = Where::current());
+// Several layers of one x, as one node: x is read once, and its gradient is summed before it is written.
+struct LinearLayer {
+  Var weight, bias;
+  bool wide = false;  // the result in the compute dtype: f32 gates from bf16 x
+};
+std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Where where = Where::current());
 // Rows of weight [V, d]: ids i32 [...] -> [..., d]. DataError for an id outside [0, V).
 Var embedding(const Tensor& ids, const Var& weight, Where where = Where::current());
 

@@ -69,17 +69,19 @@ class MlstmMixer : public Mixer {
     const std::int64_t B = x.dim(0), T = x.dim(1);
     const Shape by_head{B, T, heads_, head_dim_}, by_group{B, T, groups_, head_dim_};
 
-    const Var q0 = q_proj_.forward(pass, x), k0 = k_proj_.forward(pass, x), v0 = v_proj_.forward(pass, x);
+    const std::vector<Var> projected =
+        project(pass, x, {q_proj_, k_proj_, v_proj_, ogate_proj_, {igate_, true}, {fgate_, true}});
+    const Var &q0 = projected[0], &k0 = projected[1], &v0 = projected[2], &o = projected[3];
     const Var q = ops::reshape(through(q_stages_, pass, q0), by_head);                 // [B, T, H, D]
     const Var k = ops::reshape(through(k_stages_, pass, k0), by_group);                // [B, T, G, D]
     const Var v = ops::reshape(through(v_stages_, pass, v0), by_group);                // [B, T, G, E]
-    const Var i = ops::soft_cap(igate_.forward_to(pass.wide(), pass, x), gate_cap_);   // [B, T, H]
-    const Var f = ops::soft_cap(fgate_.forward_to(pass.wide(), pass, x), gate_cap_);   // [B, T, H]
+    const Var i = ops::soft_cap(projected[4], gate_cap_);                              // [B, T, H]
+    const Var f = ops::soft_cap(projected[5], gate_cap_);                              // [B, T, H]
     Var h = recur(pass, q_map_->forward(pass, q), k_map_->forward(pass, k), v, i, f);  // [B, T, H, E]
     h = head_norm_.forward(pass, h);                                                   // [B, T, H·E]
     for (const auto& branch : branches_) h = branch->join(pass, h, {q, k, v}, {q0, k0, v0});
-    h = ops::sigmoid_gate(h, ogate_proj_.forward(pass, x));  // [B, T, H·E]
-    return out_proj_.forward_to(pass.residual(), pass, h);   // [B, T, d]
+    h = ops::sigmoid_gate(h, o);                            // [B, T, H·E]
+    return out_proj_.forward_to(pass.residual(), pass, h);  // [B, T, d]
   }
 
   double flops(std::int64_t length) const override {

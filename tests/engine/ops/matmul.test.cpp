@@ -30,7 +30,7 @@ std::vector<OpCensus> matmul() {
   add("no rows", {0, 4}, {4, 3});
   add("empty batch", {0, 2, 3}, {0, 3, 2});
 
-  OpCensus linear{"linear", {"matmul", "binary", "reduce"}, {}, {}}, linear_to{"linear_to", {}, {}, {}};
+  OpCensus linear{"linear", {"project", "project_data", "project_weight", "reduce"}, {}, {}}, linear_to{"linear_to", {}, {}, {}};
   const auto add_linear = [&](const std::string& name, const Shape& x, std::int64_t out, bool bias) {
     Case c;
     c.name = name;
@@ -49,6 +49,35 @@ std::vector<OpCensus> matmul() {
   add_linear("batch of rows with bias", {2, 65, 33}, 17, true);
   add_linear("large", {2, 150, 64}, 96, true);
   add_linear("no rows", {0, 6}, 4, true);
+
+  OpCensus linears{"linears", {"project", "project_data", "project_weight", "reduce"}, {}, {}};
+  const auto add_linears = [&](const std::string& name, const Shape& x) {
+    // Two layers with and without a bias, one of them with a wide result.
+    Case c;
+    c.name = name;
+    const std::int64_t in = x.dim(-1);
+    c.inputs = {{"x", x},
+                {"w0", {24, in}, as_gate(normal(0, 0.3))},
+                {"w1", {33, in}, as_gate(normal(0, 0.3))},
+                {"bias1", {33}, as_gate(normal())},
+                {"w2", {5, in}, as_gate(normal(0, 0.3))},
+                {"bias2", {5}, as_gate(normal())}};
+    c.fused = [](std::span<const Var> v) {
+      const ops::LinearLayer layers[] = {{v[1], {}}, {v[2], v[3]}, {v[4], v[5], true}};
+      return ops::linears(v[0], layers);
+    };
+    c.composed = [](std::span<const Var> v) {
+      return std::vector<Var>{ops::composed::linear(v[0], v[1], {}), ops::composed::linear(v[0], v[2], v[3]),
+                              ops::composed::linear(v[0], v[4], v[5])};
+    };
+    c.bf16 = true;
+    c.thread_tolerance = 1e-5;
+    linears.cases.push_back(c);
+  };
+  add_linears("one row", {1, 64});
+  add_linears("odd rows, a depth that ends inside a tile", {2, 17, 50});
+  add_linears("many rows", {3, 100, 96});
+  add_linears("a depth below one tile", {4, 7});
 
   OpCensus embedding{"embedding", {"embedding", "embedding_backward"}, {}, {}};
   for (const std::int64_t n : {0, 1, 7, 400}) {
@@ -69,11 +98,17 @@ std::vector<OpCensus> matmul() {
                {"dtypes", [] { ops::matmul(f32({2, 3}), Tensor::zeros({3, 2}, DType::f64)); }, "expected b in f32"}};
   linear.errors = {{"width", [] { ops::linear(f32({2, 3}), f32({4, 5})); }, "[linear] expected x [..., 5] for weight f32[4, 5], got f32[2, 3]"},
                    {"bias", [] { ops::linear(f32({2, 3}), f32({4, 3}), f32({3})); }, "expected bias of [4]"}};
+  linears.errors = {{"width",
+                     [] {
+                       const ops::LinearLayer layers[] = {{f32({4, 3}), {}}, {f32({4, 5}), {}}};
+                       ops::linears(f32({2, 3}), layers);
+                     },
+                     "[linear] expected x [..., 5] for weight f32[4, 5], got f32[2, 3]"}};
   linear_to.errors = {{"dtype", [] { ops::linear_to(DType::bf16, f32({2, 3}), f32({4, 3})); }, "the dtype of x or its compute dtype, got bf16"}};
   embedding.errors = {{"id too large", [] { ops::embedding(Tensor::full({2}, 11, DType::i32), f32({11, 2})); }, "[embedding] expected ids in [0, 11), got 11"},
                       {"negative id", [] { ops::embedding(Tensor::full({2}, -1, DType::i32), f32({11, 2})); }, "got -1"},
                       {"floats", [] { ops::embedding(f32({2}), f32({11, 2})); }, "expected ids in i32"}};
-  return {op, linear, linear_to, embedding};
+  return {op, linear, linear_to, linears, embedding};
 }
 
 }  // namespace blalm::census

@@ -1,0 +1,14 @@
+// What stands in for this folder where the compiler does not know AMX: the lines stay in the lists and say why.
+#include "blalm/kernels/projection.h"
+
+namespace blalm::kernels::amx {
+
+Reason unavailable() { return "built for a processor without AMX"; }
+Reason declines_project(const ProjectArgs&) { return unavailable(); }
+Reason declines_project_data(const ProjectDataArgs&) { return unavailable(); }
+Reason declines_project_weight(const ProjectWeightArgs&) { return unavailable(); }
+void project(const ProjectArgs&) {}
+void project_data(const ProjectDataArgs&) {}
+void project_weight(const ProjectWeightArgs&) {}
+
+}  // namespace blalm::kernels::amx

@@ -1,0 +1,156 @@
+// Linear layers on AMX tiles. Packed copies of a weight, one for y = x Wᵀ and one for dx = dy W, stay with the weight
+// until it is written to: they are made once an optimiser step.
+#include "blalm/kernels/projection.h"
+
+#include <algorithm>
+
+#include "blalm/core/cpu.h"
+#include "blalm/core/derived.h"
+#include "blalm/core/parallel.h"
+#include "blalm/kernels/amx/gemm.h"
+
+namespace blalm::kernels::amx {
+namespace {
+
+// Rows of x that a weight gradient takes at a time: their packed copies stay in the caches.
+constexpr std::int64_t kRowsAtATime = 4096;
+constexpr double kCostOfPiece = kPiece / 8.0;  // of packing, in the measure of parallel_for
+
+Source source(const Tensor& t) { return {t.raw(), t.dtype(), t.dim(0), t.dim(1), t.dim(1)}; }
+
+using Pack = void (*)(const Source&, BFloat16*, std::int64_t, std::int64_t);
+
+// `width` and `depth` of the operand that the source becomes.
+Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t depth, const Tensor& reuse = {}) {
+  const std::int64_t size = packed_size(width, depth);
+  const Tensor to = reuse.defined() && reuse.numel() == size ? reuse : Tensor::empty({size}, DType::bf16);
+  const Source matrix = source(from);
+  BFloat16* data = to.mutable_data<BFloat16>();
+  parallel_for(size / kPiece, kCostOfPiece,
+               [&](std::int64_t first, std::int64_t last) { pack(matrix, data, first, last); });
+  return to;
+}
+
+// The two copies of a weight [N, K].
+const char kForward = 0, kBackward = 0;
+
+Tensor packed_forward(const Tensor& weight) {
+  return derived_copy(weight, &kForward, [&](const Tensor& last) {
+    return packed(pack_right_transposed, weight, weight.dim(0), weight.dim(1), last);
+  });
+}
+
+Tensor packed_backward(const Tensor& weight) {
+  return derived_copy(weight, &kBackward, [&](const Tensor& last) {
+    return packed(pack_right, weight, weight.dim(1), weight.dim(0), last);
+  });
+}
+
+// A left operand in rows. Where the depth is no multiple of 32 its end lies in a padded copy of its own.
+struct LeftRows {
+  Tensor rows, end;
+
+  explicit LeftRows(const Tensor& x) : rows(x) {
+    const std::int64_t width = x.dim(1), whole = width / kDepth * kDepth;
+    if (whole == width) return;
+    end = Tensor::zeros({x.dim(0), kDepth}, DType::bf16);
+    const BFloat16* from = x.data<BFloat16>();
+    BFloat16* to = end.mutable_data<BFloat16>();
+    for (std::int64_t i = 0; i < x.dim(0); ++i)
+      std::copy_n(from + i * width + whole, width - whole, to + i * kDepth);
+  }
+
+  void terms(const Tensor& right, std::vector<Term>& into) const {
+    const std::int64_t depth = rows.dim(1), steps = depth / kDepth, block = blocks(depth) * kPiece;
+    const BFloat16* packed = right.data<BFloat16>();
+    if (steps > 0) into.push_back({Left::rows(rows.data<BFloat16>(), depth), packed, block, steps});
+    if (end.defined())
+      into.push_back({Left::rows(end.data<BFloat16>(), kDepth), packed + steps * kPiece, block, 1});
+  }
+};
+
+Product result(std::span<const Term> terms, const Tensor& c) {
+  return {terms, c.mutable_raw(), c.dtype(), c.dim(0), c.dim(1), c.dim(1)};
+}
+
+Reason declines_operand(const Tensor& x) { return x.dtype() == DType::bf16 ? nullptr : "takes bf16 only"; }
+bool narrow(const Tensor& x) { return x.dtype() == DType::bf16 || x.dtype() == DType::f32; }
+
+}  // namespace
+
+Reason unavailable() { return cpu().amx_bf16 ? nullptr : "the processor has no AMX"; }
+
+Reason declines_project(const ProjectArgs& args) {
+  if (args.x.numel() == 0) return "an empty matrix";
+  return declines_operand(args.x);
+}
+
+Reason declines_project_data(const ProjectDataArgs& args) {
+  for (const ProjectDataArgs::Term& t : args.terms)
+    if (t.dy.numel() == 0 || !narrow(t.dy)) return "an empty matrix, or another dtype than bf16 and f32";
+  return declines_operand(args.dx);
+}
+
+Reason declines_project_weight(const ProjectWeightArgs& args) {
+  for (const ProjectWeightArgs::Output& o : args.outputs) {
+    if (o.dy.numel() == 0 || !narrow(o.dy)) return "an empty matrix, or another dtype than bf16 and f32";
+    if (o.dw.defined() && !narrow(o.dw)) return "writes f32 and bf16 only";
+  }
+  return args.x.numel() == 0 ? "an empty matrix" : declines_operand(args.x);
+}
+
+void project(const ProjectArgs& args) {
+  const LeftRows x(args.x);
+  const std::size_t count = args.outputs.size();
+  std::vector<std::vector<Term>> terms(count);
+  std::vector<Tensor> weights;
+  std::vector<Product> products;
+  for (std::size_t j = 0; j < count; ++j) {
+    const ProjectArgs::Output& o = args.outputs[j];
+    if (o.y.numel() == 0) continue;
+    weights.push_back(packed_forward(o.weight));
+    x.terms(weights.back(), terms[j]);
+    Product& product = products.emplace_back(result(terms[j], o.y));
+    if (o.bias.defined()) product.bias = o.bias.data<float>();
+  }
+  multiply(products);
+}
+
+void project_data(const ProjectDataArgs& args) {
+  std::vector<Term> terms;
+  std::vector<LeftRows> left;
+  std::vector<Tensor> weights;
+  for (const ProjectDataArgs::Term& t : args.terms) {
+    left.emplace_back(t.dy.to(DType::bf16));
+    weights.push_back(packed_backward(t.weight));
+    left.back().terms(weights.back(), terms);
+  }
+  Product product = result(terms, args.dx);
+  product.add = args.add;
+  multiply({&product, 1});
+}
+
+void project_weight(const ProjectWeightArgs& args) {
+  const std::int64_t rows = args.x.dim(0), width = args.x.dim(1);
+  std::vector<ProjectWeightArgs::Output> outputs;
+  for (const ProjectWeightArgs::Output& o : args.outputs)
+    if (o.dw.defined()) outputs.push_back(o);
+  for (std::int64_t begin = 0; begin < rows; begin += kRowsAtATime) {
+    const std::int64_t end = std::min(begin + kRowsAtATime, rows), depth = end - begin;
+    const Tensor right = packed(pack_right, args.x.rows(begin, end), width, depth);
+    std::vector<Tensor> left;
+    std::vector<Term> terms(outputs.size());
+    std::vector<Product> products;
+    for (std::size_t j = 0; j < outputs.size(); ++j) {
+      const ProjectWeightArgs::Output& o = outputs[j];
+      left.push_back(packed(pack_left_transposed, o.dy.rows(begin, end), o.dy.dim(1), depth));
+      terms[j] = {Left::packed(left[j].data<BFloat16>(), depth), right.data<BFloat16>(), blocks(depth) * kPiece,
+                  blocks(depth)};
+      Product& product = products.emplace_back(result({&terms[j], 1}, o.dw));
+      product.add = o.add_dw || begin > 0;
+    }
+    multiply(products);
+  }
+}
+
+}  // namespace blalm::kernels::amx

@@ -1,0 +1,48 @@
+#include "blalm/kernels/projection.h"
+
+#include "blalm/kernels/elementwise.h"
+#include "blalm/kernels/matmul.h"
+
+namespace blalm::kernels {
+
+const Kernel<ProjectArgs> project{"project",
+                                  {{"amx:bf16", amx::unavailable, amx::declines_project, amx::project},
+                                   {"matmul", always, accepts_all<ProjectArgs>, product::project}}};
+
+const Kernel<ProjectDataArgs> project_data{
+    "project_data",
+    {{"amx:bf16", amx::unavailable, amx::declines_project_data, amx::project_data},
+     {"matmul", always, accepts_all<ProjectDataArgs>, product::project_data}}};
+
+const Kernel<ProjectWeightArgs> project_weight{
+    "project_weight",
+    {{"amx:bf16", amx::unavailable, amx::declines_project_weight, amx::project_weight},
+     {"matmul", always, accepts_all<ProjectWeightArgs>, product::project_weight}}};
+
+namespace product {
+
+void project(const ProjectArgs& args) {
+  for (const ProjectArgs::Output& o : args.outputs) {
+    kernels::matmul({matrices(args.x), matrices(o.weight.to(args.x.dtype()), true), matrices(o.y)});
+    if (o.bias.defined()) kernels::binary({Binary::add, o.y, o.bias.to(o.y.dtype()), o.y});
+  }
+}
+
+void project_data(const ProjectDataArgs& args) {
+  bool add = args.add;
+  for (const ProjectDataArgs::Term& t : args.terms) {
+    const DType dtype = args.dx.dtype();
+    kernels::matmul({matrices(t.dy.to(dtype)), matrices(t.weight.to(dtype)), matrices(args.dx), 1, 1, 1.0, add});
+    add = true;
+  }
+}
+
+void project_weight(const ProjectWeightArgs& args) {
+  for (const ProjectWeightArgs::Output& o : args.outputs)
+    if (o.dw.defined())
+      kernels::matmul(
+          {matrices(o.dy.to(args.x.dtype()), true), matrices(args.x), matrices(o.dw), 1, 1, 1.0, o.add_dw});
+}
+
+}  // namespace product
+}  // namespace blalm::kernels
