@@ -12,35 +12,64 @@
 namespace blalm::kernels::amx {
 namespace {
 
-constexpr std::int64_t kCacheBytes = 1 << 20;  // of operands that a job keeps in the second-level cache
+// The depth is cut twice. Over kStripSteps a strip of the left operand (32 rows, 16 to 24 KiB) stays in the first-level
+// cache while the right operand's blocks go by; over kSlabSteps the right operand of a job (256 columns, 512 KiB) stays
+// in the second-level cache while the left operand's rows go by.
+constexpr std::int64_t kStripSteps = 8, kLoneStripSteps = 12, kSlabSteps = 32;
+constexpr std::int64_t kJobRows = 8, kJobCols = 8;  // blocks
 
-// The block of 32 (or up to 16) rows by 32 columns at `left` and `right`, into sums [32, 32].
-template <bool kTwoRows>
-void block(std::span<const Term> terms, std::int64_t row_block, std::int64_t col_block, float* sums) {
-  _tile_zero(0);
-  _tile_zero(1);
-  if constexpr (kTwoRows) {
-    _tile_zero(2);
-    _tile_zero(3);
-  }
+// A stretch of one term's depth.
+struct Strip {
+  const Term* term;
+  std::int64_t begin, steps;
+};
+
+std::vector<Strip> strips_of(std::span<const Term> terms) {
+  std::vector<Strip> strips;
   for (const Term& term : terms) {
-    const BFloat16* left = term.left.data + row_block * term.left.block;
-    const BFloat16* right = term.right + col_block * term.right_block;
-    const std::int64_t row_bytes = term.left.row * 2;
-    for (std::int64_t s = 0; s < term.steps; ++s, left += term.left.step, right += kPiece) {
-      _tile_loadd(6, right, 64);
-      _tile_loadd(4, left, row_bytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, right + kPiece / 2, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      if constexpr (kTwoRows) {
-        _tile_loadd(5, left + term.left.half, row_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-      }
+    const std::int64_t length = term.steps <= kLoneStripSteps ? term.steps : kStripSteps;
+    for (std::int64_t begin = 0; begin < term.steps; begin += length)
+      strips.push_back({&term, begin, std::min(length, term.steps - begin)});
+  }
+  return strips;
+}
+
+constexpr std::int64_t kRowBytes = kBlock * 4;  // of a block of sums
+
+// Adds a strip's part of the block of 32 (or up to 16) rows by 32 columns to sums [32, 32], or sets them when `first`.
+template <bool kTwoRows>
+void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_block, bool first, float* sums) {
+  const Term& term = *strip.term;
+  const BFloat16* left = term.left.data + row_block * term.left.block + strip.begin * term.left.step;
+  const BFloat16* right = term.right + col_block * term.right_block + strip.begin * kPiece;
+  const std::int64_t row_bytes = term.left.row * 2;
+  if (first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (kTwoRows) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+  } else {
+    _tile_loadd(0, sums, kRowBytes);
+    _tile_loadd(1, sums + 16, kRowBytes);
+    if constexpr (kTwoRows) {
+      _tile_loadd(2, sums + 16 * kBlock, kRowBytes);
+      _tile_loadd(3, sums + 16 * kBlock + 16, kRowBytes);
     }
   }
-  constexpr std::int64_t kRowBytes = kBlock * 4;
+  for (std::int64_t s = 0; s < strip.steps; ++s, left += term.left.step, right += kPiece) {
+    _tile_loadd(6, right, 64);
+    _tile_loadd(4, left, row_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, right + kPiece / 2, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (kTwoRows) {
+      _tile_loadd(5, left + term.left.half, row_bytes);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  }
   _tile_stored(0, sums, kRowBytes);
   _tile_stored(1, sums + 16, kRowBytes);
   if constexpr (kTwoRows) {
@@ -70,6 +99,14 @@ void finish(const Product& p, __m512 sum, std::int64_t row, std::int64_t col, __
 
 void write(const Product& p, const float* sums, std::int64_t row, std::int64_t col) {
   const std::int64_t rows = std::min(kBlock, p.rows - row), cols = std::min(kBlock, p.cols - col);
+  if (cols == kBlock && p.dtype == DType::bf16 && !p.add && p.bias == nullptr && p.alpha == 1) {  // whole lines
+    BFloat16* c = static_cast<BFloat16*>(p.c) + row * p.stride + col;
+    for (std::int64_t r = 0; r < rows; ++r)
+      _mm512_storeu_si512(c + r * p.stride,
+                          reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(_mm512_load_ps(sums + r * kBlock + 16),
+                                                                        _mm512_load_ps(sums + r * kBlock))));
+    return;
+  }
   const auto low = static_cast<__mmask16>(cols >= 16 ? 0xffff : (1 << cols) - 1);
   const auto high = static_cast<__mmask16>(cols >= 32 ? 0xffff : cols <= 16 ? 0 : (1 << (cols - 16)) - 1);
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -78,40 +115,69 @@ void write(const Product& p, const float* sums, std::int64_t row, std::int64_t c
   }
 }
 
+// Asks for the lines that write() will need: they come while the tiles are at work.
+void prefetch(const Product& p, std::int64_t row, std::int64_t col) {
+  const std::int64_t rows = std::min(kBlock, p.rows - row), bytes = size_of(p.dtype);
+  const std::int64_t width = std::min(kBlock, p.cols - col) * bytes;
+  const char* c = static_cast<const char*>(p.c) + (row * p.stride + col) * bytes;
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t b = 0; b < width; b += 64) __builtin_prefetch(c + r * p.stride * bytes + b, 1);
+}
+
 // Blocks [row, row_end) x [col, col_end) of a product.
 struct Job {
   const Product* product;
+  const std::vector<Strip>* strips;
   std::int64_t row, row_end, col, col_end;
 };
 
-void run_block(const Product& p, std::int64_t row, std::int64_t col, TileRegisters& tiles) {
-  alignas(64) float sums[kBlock * kBlock];
-  const std::int64_t rows = std::min(kBlock, p.rows - row * kBlock);
-  tiles.set_rows(rows);
-  rows > 16 ? block<true>(p.terms, row, col, sums) : block<false>(p.terms, row, col, sums);
-  write(p, sums, row * kBlock, col * kBlock);
-}
+// One thread's tiles and sums.
+class Worker {
+ public:
+  void run(const Job& job) {
+    const std::vector<Strip>& strips = *job.strips;
+    for (std::size_t begin = 0, end = 0; begin < strips.size(); begin = end) {
+      for (std::int64_t steps = 0; end < strips.size() && (end == begin || steps + strips[end].steps <= kSlabSteps);)
+        steps += strips[end++].steps;
+      for (std::int64_t row = job.row; row < job.row_end; ++row) run_row(job, row, begin, end);
+    }
+  }
 
-// The operand that stays in cache goes round in the inner loop.
-void run(const Job& job, TileRegisters& tiles) {
-  for (std::int64_t row = job.row; row < job.row_end; ++row)
-    for (std::int64_t col = job.col; col < job.col_end; ++col) run_block(*job.product, row, col, tiles);
-}
+ private:
+  // A row of blocks over strips [begin, end).
+  void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t end) {
+    const Product& p = *job.product;
+    const std::vector<Strip>& strips = *job.strips;
+    const std::int64_t rows = std::min(kBlock, p.rows - row * kBlock);
+    const bool whole = begin == 0 && end == strips.size();  // sums need not be kept from slab to slab
+    float* sums = sums_ + (whole ? 0 : (row - job.row) * kJobCols * kBlock * kBlock);
+    tiles_.set_rows(rows);
+    for (std::size_t s = begin; s < end; ++s) {
+      for (std::int64_t col = job.col; col < job.col_end; ++col) {
+        float* block = sums + (col - job.col) * kBlock * kBlock;
+        const bool last = s + 1 == strips.size();
+        if (last) prefetch(p, row * kBlock, col * kBlock);
+        rows > 16 ? accumulate<true>(strips[s], row, col, s == 0, block)
+                  : accumulate<false>(strips[s], row, col, s == 0, block);
+        if (last) write(p, block, row * kBlock, col * kBlock);
+      }
+    }
+  }
 
-std::int64_t depth_of(const Product& p) {
+  TileRegisters tiles_;
+  alignas(64) float sums_[kJobRows * kJobCols * kBlock * kBlock];
+};
+
+double depth_of(const Product& p) {
   std::int64_t steps = 0;
   for (const Term& t : p.terms) steps += t.steps;
-  return steps * kDepth;
+  return static_cast<double>(steps * kDepth);
 }
 
-// Cuts a product into jobs of up to 256 columns, as many rows as keep the operands of a job in cache, and small enough
-// that every thread gets some.
-void cut(const Product& p, std::int64_t threads, std::vector<Job>& jobs) {
+// Cuts a product into jobs, small enough that every thread gets some.
+void cut(const Product& p, const std::vector<Strip>& strips, std::int64_t threads, std::vector<Job>& jobs) {
   const std::int64_t row_blocks = blocks(p.rows), col_blocks = blocks(p.cols);
-  const std::int64_t block_bytes = std::max<std::int64_t>(depth_of(p) * kBlock * 2, 1);
-  const std::int64_t cached = std::max<std::int64_t>(kCacheBytes / block_bytes, 2);
-  std::int64_t width = std::min<std::int64_t>({col_blocks, 8, cached});
-  std::int64_t height = std::min<std::int64_t>(row_blocks, 16);
+  std::int64_t width = std::min(col_blocks, kJobCols), height = std::min(row_blocks, kJobRows);
   const auto enough = [&] {
     return ((row_blocks + height - 1) / height) * ((col_blocks + width - 1) / width) >= 4 * threads;
   };
@@ -120,29 +186,27 @@ void cut(const Product& p, std::int64_t threads, std::vector<Job>& jobs) {
   while (height > 1 && !enough()) height /= 2;
   for (std::int64_t row = 0; row < row_blocks; row += height)
     for (std::int64_t col = 0; col < col_blocks; col += width)
-      jobs.push_back({&p, row, std::min(row + height, row_blocks), col, std::min(col + width, col_blocks)});
+      jobs.push_back({&p, &strips, row, std::min(row + height, row_blocks), col, std::min(col + width, col_blocks)});
 }
 
 }  // namespace
 
 void multiply(std::span<const Product> products) {
+  std::vector<std::vector<Strip>> strips;
+  for (const Product& p : products) strips.push_back(strips_of(p.terms));
   std::vector<Job> jobs;
   double cost = 0;  // of all: an elementary operation takes the time of some hundred products, or of reading 12 bytes
-  for (const Product& p : products) {
-    cut(p, num_threads(), jobs);
-    const auto operands = static_cast<double>(depth_of(p) * p.cols);
-    cost += operands * (static_cast<double>(p.rows) / 256 + 2.0 / 12);
+  for (std::size_t i = 0; i < products.size(); ++i) {
+    const Product& p = products[i];
+    cut(p, strips[i], num_threads(), jobs);
+    cost += depth_of(p) * static_cast<double>(p.cols) * (static_cast<double>(p.rows) / 256 + 2.0 / 12);
   }
   const auto count = static_cast<std::int64_t>(jobs.size());
   cost /= static_cast<double>(std::max<std::int64_t>(count, 1));
   std::atomic<std::int64_t> next{0};
-  parallel_for(count, cost, [&](std::int64_t begin, std::int64_t end) {
-    TileRegisters tiles;
-    if (begin == 0 && end == count) {  // alone
-      for (const Job& job : jobs) run(job, tiles);
-      return;
-    }
-    for (std::int64_t i = next++; i < count; i = next++) run(jobs[static_cast<std::size_t>(i)], tiles);
+  parallel_for(count, cost, [&](std::int64_t, std::int64_t) {
+    Worker worker;
+    for (std::int64_t i = next++; i < count; i = next++) worker.run(jobs[static_cast<std::size_t>(i)]);
   });
 }
 

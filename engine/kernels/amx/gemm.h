@@ -35,7 +35,7 @@ struct Source {
 //   pack_right              the right operand is the source, [depth, width]
 //   pack_right_transposed   the right operand is its transpose: the source is [width, depth]
 //   pack_left_transposed    the left operand is its transpose: the source is [depth, width]
-// Each packs pieces [first, last) of blocks(width) · blocks(depth); call them in parallel on disjoint ranges.
+// Each packs a share [first, last) of blocks(width) · blocks(depth) pieces; call them in parallel on disjoint shares.
 void pack_right(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 void pack_right_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 void pack_left_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);

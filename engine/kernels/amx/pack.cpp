@@ -59,55 +59,83 @@ void transpose16(__m512i (&r)[16]) {
   }
 }
 
-// The sixteen columns from `col`, at depth `row` to row + 31 of a source [depth, width]: rows of pairs, as a right tile
-// wants them.
+// Indices that interleave the lower and the upper halves of two registers of bf16: 0, 32, 1, 33, … and 16, 48, 17, …
+struct Interleave {
+  alignas(64) std::uint16_t low[32], high[32];
+};
+constexpr Interleave kInterleave = [] {
+  Interleave index{};
+  for (std::uint16_t i = 0; i < 16; ++i)
+    for (std::uint16_t source = 0; source < 2; ++source) {
+      index.low[2 * i + source] = static_cast<std::uint16_t>(32 * source + i);
+      index.high[2 * i + source] = static_cast<std::uint16_t>(32 * source + 16 + i);
+    }
+  return index;
+}();
+
+// Two tiles: the thirty-two columns from `col`, at depth `row` to row + 31 of a source [depth, width], as rows of pairs.
+using Tiles = __m512i[2][16];
+
 template <class T>
-void gather(const Source& from, std::int64_t row, std::int64_t col, __m512i (&tile)[16]) {
+void gather(const Source& from, std::int64_t row, std::int64_t col, Tiles& tiles) {
   const T* data = static_cast<const T*>(from.data) + row * from.stride + col;
-  const std::int64_t rows = std::min(kDepth, from.rows - row), cols = std::min(kHalf, from.cols - col);
-  const auto mask = static_cast<__mmask16>(cols <= 0 ? 0 : (1U << cols) - 1);
-  for (std::int64_t p = 0; p < 16; ++p)
-    tile[p] = 2 * p < rows && cols > 0
-                  ? interleave16(data + 2 * p * from.stride, data + (2 * p + 1) * from.stride, mask, 2 * p + 1 < rows)
-                  : _mm512_setzero_si512();
+  const std::int64_t rows = std::min(kDepth, from.rows - row), cols = std::min(kBlock, from.cols - col);
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (rows == kDepth && cols == kBlock) {
+      const __m512i low = _mm512_load_si512(kInterleave.low), high = _mm512_load_si512(kInterleave.high);
+      for (std::int64_t p = 0; p < 16; ++p) {
+        const __m512i a = _mm512_loadu_si512(data + 2 * p * from.stride);
+        const __m512i b = _mm512_loadu_si512(data + (2 * p + 1) * from.stride);
+        tiles[0][p] = _mm512_permutex2var_epi16(a, low, b);
+        tiles[1][p] = _mm512_permutex2var_epi16(a, high, b);
+      }
+      return;
+    }
+  }
+  for (std::int64_t half = 0; half < 2; ++half) {
+    const std::int64_t count = std::clamp<std::int64_t>(cols - half * kHalf, 0, kHalf);
+    const auto mask = static_cast<__mmask16>((1U << count) - 1);
+    const T* at = data + half * kHalf;
+    for (std::int64_t p = 0; p < 16; ++p)
+      tiles[half][p] = 2 * p < rows && count > 0
+                           ? interleave16(at + 2 * p * from.stride, at + (2 * p + 1) * from.stride, mask, 2 * p + 1 < rows)
+                           : _mm512_setzero_si512();
+  }
 }
 
 void store(const __m512i (&tile)[16], BFloat16* to) {
   for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + i * kDepth, tile[i]);
 }
 
-// Calls tile(block, step, half, to) for each tile of the pieces [first, last).
-template <class F>
-void each_tile(std::int64_t depth_blocks, BFloat16* to, std::int64_t first, std::int64_t last, F&& tile) {
-  for (std::int64_t p = first; p < last; ++p)
-    for (std::int64_t half = 0; half < 2; ++half)
-      tile(p / depth_blocks, p % depth_blocks, half, to + p * kPiece + half * (kPiece / 2));
-}
-
+// Rows of the source run across pieces: these are taken in the order in which reading it is fastest.
 template <bool kTransposeTiles, class T>
 void pack_from_depth(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
-  each_tile(blocks(from.rows), to, first, last,
-            [&](std::int64_t block, std::int64_t step, std::int64_t half, BFloat16* into) {
-              __m512i tile[16];
-              gather<T>(from, step * kDepth, block * kBlock + half * kHalf, tile);
-              if constexpr (kTransposeTiles) transpose16(tile);
-              store(tile, into);
-            });
+  const std::int64_t across = blocks(from.cols), along = blocks(from.rows);
+  for (std::int64_t i = first; i < last; ++i) {
+    const std::int64_t block = i % across, step = i / across;
+    BFloat16* piece = to + (block * along + step) * kPiece;
+    Tiles tiles;
+    gather<T>(from, step * kDepth, block * kBlock, tiles);
+    for (std::int64_t half = 0; half < 2; ++half) {
+      if constexpr (kTransposeTiles) transpose16(tiles[half]);
+      store(tiles[half], piece + half * (kPiece / 2));
+    }
+  }
 }
 
 template <class T>
 void pack_from_width(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
-  each_tile(blocks(from.cols), to, first, last,
-            [&](std::int64_t block, std::int64_t step, std::int64_t half, BFloat16* into) {
-              const std::int64_t row = block * kBlock + half * kHalf, col = step * kDepth;
-              const T* data = static_cast<const T*>(from.data) + row * from.stride + col;
-              __m512i tile[16];
-              for (std::int64_t i = 0; i < 16; ++i)
-                tile[i] =
-                    row + i < from.rows ? load32(data + i * from.stride, from.cols - col) : _mm512_setzero_si512();
-              transpose16(tile);
-              store(tile, into);
-            });
+  const std::int64_t along = blocks(from.cols);
+  for (std::int64_t i = first; i < last; ++i)
+    for (std::int64_t half = 0; half < 2; ++half) {
+      const std::int64_t row = i / along * kBlock + half * kHalf, col = i % along * kDepth;
+      const T* data = static_cast<const T*>(from.data) + row * from.stride + col;
+      __m512i tile[16];
+      for (std::int64_t r = 0; r < 16; ++r)
+        tile[r] = row + r < from.rows ? load32(data + r * from.stride, from.cols - col) : _mm512_setzero_si512();
+      transpose16(tile);
+      store(tile, to + i * kPiece + half * (kPiece / 2));
+    }
 }
 
 }  // namespace
