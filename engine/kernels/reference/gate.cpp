@@ -6,15 +6,13 @@
 namespace blalm::kernels::reference {
 namespace {
 
+// f(g) and f'(g). With p = σ(g): σ' = p (1 - p), silu' = p (1 + g (1 - p)).
 template <Gate F, class C>
-C value(C g) {
-  return F == Gate::silu ? g * vec::logistic(g) : vec::logistic(g);
+C value(C g, C p) {
+  return F == Gate::silu ? g * p : p;
 }
-
-// With p = σ(g): σ' = p (1 - p), silu' = p (1 + g (1 - p)).
 template <Gate F, class C>
-C derivative(C g) {
-  const C p = vec::logistic(g);
+C derivative(C g, C p) {
   return F == Gate::silu ? p * (C(1) + g * (C(1) - p)) : p * (C(1) - p);
 }
 
@@ -27,7 +25,8 @@ void forward(const GatedArgs& a) {
     T* y = a.y.mutable_data<T>();
     parallel_for(a.y.numel(), 6.0, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
-        y[i] = static_cast<T>(value<F>(static_cast<C>(gate[i])) * static_cast<C>(x[i]));
+        y[i] = static_cast<T>(value<F>(static_cast<C>(gate[i]), vec::logistic(static_cast<C>(gate[i]))) *
+                              static_cast<C>(x[i]));
     });
   });
 }
@@ -42,13 +41,23 @@ void backward(const GatedBackwardArgs& a) {
     T* dgate = a.dgate.defined() ? a.dgate.mutable_data<T>() : nullptr;
     T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
     parallel_for(a.dy.numel(), 10.0, [=](std::int64_t begin, std::int64_t end) {
-      if (dgate != nullptr)
-        for (std::int64_t i = begin; i < end; ++i)
-          dgate[i] =
-              static_cast<T>(static_cast<C>(dy[i]) * static_cast<C>(x[i]) * derivative<F>(static_cast<C>(gate[i])));
-      if (dx != nullptr)
-        for (std::int64_t i = begin; i < end; ++i)
-          dx[i] = static_cast<T>(static_cast<C>(dy[i]) * value<F>(static_cast<C>(gate[i])));
+      if (dgate != nullptr && dx != nullptr) {  // one logistic for both
+        for (std::int64_t i = begin; i < end; ++i) {
+          const C g = static_cast<C>(gate[i]), p = vec::logistic(g), d = static_cast<C>(dy[i]);
+          dgate[i] = static_cast<T>(d * static_cast<C>(x[i]) * derivative<F>(g, p));
+          dx[i] = static_cast<T>(d * value<F>(g, p));
+        }
+      } else if (dgate != nullptr) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const C g = static_cast<C>(gate[i]);
+          dgate[i] = static_cast<T>(static_cast<C>(dy[i]) * static_cast<C>(x[i]) * derivative<F>(g, vec::logistic(g)));
+        }
+      } else if (dx != nullptr) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const C g = static_cast<C>(gate[i]);
+          dx[i] = static_cast<T>(static_cast<C>(dy[i]) * value<F>(g, vec::logistic(g)));
+        }
+      }
     });
   });
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "blalm/core/parallel.h"
+#include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {
@@ -22,8 +23,8 @@ void forward(const RmsNormArgs& a) {
     for (std::int64_t row = begin; row < end; ++row) {
       const X* in = x + row * d;
       Y* out = y + row * d;
-      C squares(0);
-      for (std::int64_t j = 0; j < d; ++j) squares += static_cast<C>(in[j]) * static_cast<C>(in[j]);
+      const C squares =
+          vec::sum<C>(d, [=](std::int64_t j) { return static_cast<C>(in[j]) * static_cast<C>(in[j]); });
       const C r = C(1) / std::sqrt(squares / static_cast<C>(static_cast<double>(d)) + static_cast<C>(a.eps));
       for (std::int64_t j = 0; j < d; ++j) out[j] = static_cast<Y>(w[j] * (static_cast<C>(in[j]) * r));
       rrms[row] = r;
@@ -52,8 +53,9 @@ void backward(const RmsNormBackwardArgs& a) {
       const Y* g = dy + row * d;
       const C r = rrms[row];
       if (dx != nullptr) {
-        C dot(0);  // Σ u x with u = w dy
-        for (std::int64_t j = 0; j < d; ++j) dot += w[j] * static_cast<C>(g[j]) * static_cast<C>(in[j]);
+        // Σ u x with u = w dy
+        const C dot = vec::sum<C>(
+            d, [=](std::int64_t j) { return w[j] * static_cast<C>(g[j]) * static_cast<C>(in[j]); });
         const C factor = r * r * r * dot / static_cast<C>(static_cast<double>(d));
         for (std::int64_t j = 0; j < d; ++j)
           dx[row * d + j] = static_cast<X>(r * w[j] * static_cast<C>(g[j]) - factor * static_cast<C>(in[j]));
