@@ -9,8 +9,8 @@
 namespace blalm {
 
 // The copy of `source` called `form`. `make` is called when there is none or when the storage was written to since; it
-// gets the tensor of the last copy, of which it may reuse the memory, or an undefined one. A form has one meaning in the
-// whole program: take the address of something of the caller's. Thread-safe, one caller a storage at a time.
+// gets the tensor of the last copy, of which it may reuse the memory, or an undefined one. A form has one meaning in
+// the whole program: take the address of something of the caller's. Thread-safe, one caller a storage at a time.
 Tensor derived_copy(const Tensor& source, const void* form, const std::function<Tensor(const Tensor& last)>& make);
 
 }  // namespace blalm

@@ -32,6 +32,14 @@ Reason in_f32(const Args& a) {
   return reason == nullptr && !narrow(a.q) ? "takes f32 and bf16 only" : reason;
 }
 
+// On AMX tiles, which take head widths in whole tiles.
+template <class Args>
+Reason chunkwise_in_tiles(const Args& a) {
+  if (a.q.dtype() != DType::bf16) return "takes bf16 only";
+  if (a.q.dim(3) % 32 != 0 || a.v.dim(3) % 32 != 0 || a.v.dim(3) == 0) return "takes head widths of 32, 64, 96, …";
+  return chunkwise_only(a);
+}
+
 using Forward = MlstmArgs;
 using Back = MlstmBackwardArgs;
 
@@ -40,6 +48,7 @@ using Back = MlstmBackwardArgs;
 const Kernel<MlstmArgs> mlstm{
     "mlstm",
     {{"eigen:recurrent", always, in_f32<Forward, recurrent_only<Forward>>, eigen::mlstm_recurrent},
+     {"amx:chunkwise", amx::unavailable, chunkwise_in_tiles<Forward>, amx::mlstm_chunkwise},
      {"eigen:chunkwise", always, in_f32<Forward, chunkwise_only<Forward>>, eigen::mlstm_chunkwise},
      {"reference:recurrent", always, recurrent_only<Forward>, reference::mlstm_recurrent},
      {"reference:parallel", always, stateless_parallel_only, reference::mlstm_parallel},
@@ -47,7 +56,8 @@ const Kernel<MlstmArgs> mlstm{
 
 const Kernel<MlstmBackwardArgs> mlstm_backward{
     "mlstm_backward",
-    {{"eigen:chunkwise", always, in_f32<Back, chunkwise_only<Back>>, eigen::mlstm_chunkwise_backward},
+    {{"amx:chunkwise", amx::unavailable, chunkwise_in_tiles<Back>, amx::mlstm_chunkwise_backward},
+     {"eigen:chunkwise", always, in_f32<Back, chunkwise_only<Back>>, eigen::mlstm_chunkwise_backward},
      {"reference:recurrent", always, recurrent_only<Back>, reference::mlstm_recurrent_backward},
      {"reference:parallel", always, parallel_only<Back>, reference::mlstm_parallel_backward},
      {"reference:chunkwise", always, chunkwise_only<Back>, reference::mlstm_chunkwise_backward}}};

@@ -80,4 +80,10 @@ void mlstm_chunkwise(const MlstmArgs&);
 void mlstm_chunkwise_backward(const MlstmBackwardArgs&);
 }  // namespace eigen
 
+namespace amx {
+Reason unavailable();
+void mlstm_chunkwise(const MlstmArgs&);
+void mlstm_chunkwise_backward(const MlstmBackwardArgs&);
+}  // namespace amx
+
 }  // namespace blalm::kernels

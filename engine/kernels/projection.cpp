@@ -40,8 +40,7 @@ void project_data(const ProjectDataArgs& args) {
 void project_weight(const ProjectWeightArgs& args) {
   for (const ProjectWeightArgs::Output& o : args.outputs)
     if (o.dw.defined())
-      kernels::matmul(
-          {matrices(o.dy.to(args.x.dtype()), true), matrices(args.x), matrices(o.dw), 1, 1, 1.0, o.add_dw});
+      kernels::matmul({matrices(o.dy.to(args.x.dtype()), true), matrices(args.x), matrices(o.dw), 1, 1, 1.0, o.add_dw});
 }
 
 }  // namespace product

@@ -1,4 +1,5 @@
-// Linear layers (spec §4): several that read the same x are one call, so that x is read, and its gradient written, once.
+// Linear layers (spec §4): several that read the same x are one call, so that x is read, and its gradient written,
+// once.
 //   y_j = x W_jᵀ + b_j        dx = Σ_j dy_j W_j        dW_j = dy_jᵀ x        db_j = Σ_rows dy_j
 #pragma once
 

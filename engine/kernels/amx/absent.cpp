@@ -1,4 +1,5 @@
 // What stands in for this folder where the compiler does not know AMX: the lines stay in the lists and say why.
+#include "blalm/kernels/mlstm.h"
 #include "blalm/kernels/projection.h"
 
 namespace blalm::kernels::amx {
@@ -10,5 +11,7 @@ Reason declines_project_weight(const ProjectWeightArgs&) { return unavailable();
 void project(const ProjectArgs&) {}
 void project_data(const ProjectDataArgs&) {}
 void project_weight(const ProjectWeightArgs&) {}
+void mlstm_chunkwise(const MlstmArgs&) {}
+void mlstm_chunkwise_backward(const MlstmBackwardArgs&) {}
 
 }  // namespace blalm::kernels::amx

@@ -24,25 +24,30 @@ struct Strip {
   std::int64_t begin, steps;
 };
 
-std::vector<Strip> strips_of(std::span<const Term> terms) {
-  std::vector<Strip> strips;
+void list_strips(std::span<const Term> terms, std::vector<Strip>& strips) {
+  strips.clear();
   for (const Term& term : terms) {
     const std::int64_t length = term.steps <= kLoneStripSteps ? term.steps : kStripSteps;
     for (std::int64_t begin = 0; begin < term.steps; begin += length)
       strips.push_back({&term, begin, std::min(length, term.steps - begin)});
   }
-  return strips;
 }
 
-constexpr std::int64_t kRowBytes = kBlock * 4;  // of a block of sums
+// Sums of a block, rows `row_bytes` apart.
+struct Sums {
+  float* data;
+  std::int64_t row_bytes;
+};
 
-// Adds a strip's part of the block of 32 (or up to 16) rows by 32 columns to sums [32, 32], or sets them when `first`.
+// Adds a strip's part of the block of 32 (or up to 16) rows by 32 columns to the sums, or sets them when `first`.
 template <bool kTwoRows>
-void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_block, bool first, float* sums) {
+void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_block, bool first, const Sums& to) {
+  float *const sums = to.data, *const lower = sums + kBlock / 2 * (to.row_bytes / 4);
   const Term& term = *strip.term;
   const BFloat16* left = term.left.data + row_block * term.left.block + strip.begin * term.left.step;
   const BFloat16* right = term.right + col_block * term.right_block + strip.begin * kPiece;
   const std::int64_t row_bytes = term.left.row * 2;
+  finish_writes(sums);
   if (first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -51,11 +56,11 @@ void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_blo
       _tile_zero(3);
     }
   } else {
-    _tile_loadd(0, sums, kRowBytes);
-    _tile_loadd(1, sums + 16, kRowBytes);
+    _tile_loadd(0, sums, to.row_bytes);
+    _tile_loadd(1, sums + 16, to.row_bytes);
     if constexpr (kTwoRows) {
-      _tile_loadd(2, sums + 16 * kBlock, kRowBytes);
-      _tile_loadd(3, sums + 16 * kBlock + 16, kRowBytes);
+      _tile_loadd(2, lower, to.row_bytes);
+      _tile_loadd(3, lower + 16, to.row_bytes);
     }
   }
   for (std::int64_t s = 0; s < strip.steps; ++s, left += term.left.step, right += kPiece) {
@@ -70,11 +75,11 @@ void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_blo
       _tile_dpbf16ps(3, 5, 7);
     }
   }
-  _tile_stored(0, sums, kRowBytes);
-  _tile_stored(1, sums + 16, kRowBytes);
+  _tile_stored(0, sums, to.row_bytes);
+  _tile_stored(1, sums + 16, to.row_bytes);
   if constexpr (kTwoRows) {
-    _tile_stored(2, sums + 16 * kBlock, kRowBytes);
-    _tile_stored(3, sums + 16 * kBlock + 16, kRowBytes);
+    _tile_stored(2, lower, to.row_bytes);
+    _tile_stored(3, lower + 16, to.row_bytes);
   }
 }
 
@@ -131,42 +136,41 @@ struct Job {
   std::int64_t row, row_end, col, col_end;
 };
 
-// One thread's tiles and sums.
-class Worker {
- public:
-  void run(const Job& job) {
-    const std::vector<Strip>& strips = *job.strips;
-    for (std::size_t begin = 0, end = 0; begin < strips.size(); begin = end) {
-      for (std::int64_t steps = 0; end < strips.size() && (end == begin || steps + strips[end].steps <= kSlabSteps);)
-        steps += strips[end++].steps;
-      for (std::int64_t row = job.row; row < job.row_end; ++row) run_row(job, row, begin, end);
+// A row of a job's blocks over strips [begin, end).
+void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t end, TileRegisters& tiles, float* sums) {
+  const Product& p = *job.product;
+  const std::vector<Strip>& strips = *job.strips;
+  const std::int64_t rows = std::min(kBlock, p.rows - row * kBlock);
+  // f32 results are summed where they belong.
+  const bool in_place = p.dtype == DType::f32 && p.alpha == 1 && p.bias == nullptr;
+  const bool whole = begin == 0 && end == strips.size();  // else sums are kept from slab to slab
+  if (!whole) sums += (row - job.row) * kJobCols * kBlock * kBlock;
+  tiles.set_rows(rows);
+  for (std::size_t s = begin; s < end; ++s) {
+    const bool last = s + 1 == strips.size();
+    for (std::int64_t col = job.col; col < job.col_end; ++col) {
+      Sums block{sums + (col - job.col) * kBlock * kBlock, kBlock * 4};
+      const bool here = in_place && (col + 1) * kBlock <= p.cols;
+      if (here) block = {static_cast<float*>(p.c) + row * kBlock * p.stride + col * kBlock, p.stride * 4};
+      if (last && !here) prefetch(p, row * kBlock, col * kBlock);
+      const bool first = s == 0 && !(here && p.add);
+      rows > 16 ? accumulate<true>(strips[s], row, col, first, block)
+                : accumulate<false>(strips[s], row, col, first, block);
+      if (last && !here) write(p, block.data, row * kBlock, col * kBlock);
     }
   }
+}
 
- private:
-  // A row of blocks over strips [begin, end).
-  void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t end) {
-    const Product& p = *job.product;
-    const std::vector<Strip>& strips = *job.strips;
-    const std::int64_t rows = std::min(kBlock, p.rows - row * kBlock);
-    const bool whole = begin == 0 && end == strips.size();  // sums need not be kept from slab to slab
-    float* sums = sums_ + (whole ? 0 : (row - job.row) * kJobCols * kBlock * kBlock);
-    tiles_.set_rows(rows);
-    for (std::size_t s = begin; s < end; ++s) {
-      for (std::int64_t col = job.col; col < job.col_end; ++col) {
-        float* block = sums + (col - job.col) * kBlock * kBlock;
-        const bool last = s + 1 == strips.size();
-        if (last) prefetch(p, row * kBlock, col * kBlock);
-        rows > 16 ? accumulate<true>(strips[s], row, col, s == 0, block)
-                  : accumulate<false>(strips[s], row, col, s == 0, block);
-        if (last) write(p, block, row * kBlock, col * kBlock);
-      }
-    }
+void run(const Job& job, TileRegisters& tiles, float* sums) {
+  const std::vector<Strip>& strips = *job.strips;
+  for (std::size_t begin = 0, end = 0; begin < strips.size(); begin = end) {
+    for (std::int64_t steps = 0; end < strips.size() && (end == begin || steps + strips[end].steps <= kSlabSteps);)
+      steps += strips[end++].steps;
+    for (std::int64_t row = job.row; row < job.row_end; ++row) run_row(job, row, begin, end, tiles, sums);
   }
+}
 
-  TileRegisters tiles_;
-  alignas(64) float sums_[kJobRows * kJobCols * kBlock * kBlock];
-};
+constexpr std::int64_t kSums = kJobRows * kJobCols * kBlock * kBlock;
 
 double depth_of(const Product& p) {
   std::int64_t steps = 0;
@@ -191,9 +195,27 @@ void cut(const Product& p, const std::vector<Strip>& strips, std::int64_t thread
 
 }  // namespace
 
+struct Multiplier::State {
+  TileRegisters tiles;
+  std::vector<Strip> strips;
+  alignas(64) float sums[kSums];
+};
+
+Multiplier::Multiplier() : state_(new State) {}
+Multiplier::~Multiplier() = default;
+
+void Multiplier::operator()(const Product& p) {
+  list_strips(p.terms, state_->strips);
+  const std::int64_t rows = blocks(p.rows), cols = blocks(p.cols);
+  for (std::int64_t row = 0; row < rows; row += kJobRows)
+    for (std::int64_t col = 0; col < cols; col += kJobCols)
+      run({&p, &state_->strips, row, std::min(row + kJobRows, rows), col, std::min(col + kJobCols, cols)},
+          state_->tiles, state_->sums);
+}
+
 void multiply(std::span<const Product> products) {
-  std::vector<std::vector<Strip>> strips;
-  for (const Product& p : products) strips.push_back(strips_of(p.terms));
+  std::vector<std::vector<Strip>> strips(products.size());
+  for (std::size_t i = 0; i < products.size(); ++i) list_strips(products[i].terms, strips[i]);
   std::vector<Job> jobs;
   double cost = 0;  // of all: an elementary operation takes the time of some hundred products, or of reading 12 bytes
   for (std::size_t i = 0; i < products.size(); ++i) {
@@ -205,8 +227,9 @@ void multiply(std::span<const Product> products) {
   cost /= static_cast<double>(std::max<std::int64_t>(count, 1));
   std::atomic<std::int64_t> next{0};
   parallel_for(count, cost, [&](std::int64_t, std::int64_t) {
-    Worker worker;
-    for (std::int64_t i = next++; i < count; i = next++) worker.run(jobs[static_cast<std::size_t>(i)]);
+    TileRegisters tiles;
+    alignas(64) float sums[kSums];
+    for (std::int64_t i = next++; i < count; i = next++) run(jobs[static_cast<std::size_t>(i)], tiles, sums);
   });
 }
 

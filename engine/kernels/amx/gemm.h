@@ -2,20 +2,21 @@
 //
 // A tile holds 16 rows of 64 bytes. TDPBF16PS adds to a tile of 16 x 16 f32 the product of a left tile, 16 rows of 32
 // bf16, and a right tile, 16 rows of 16 pairs of bf16: row r holds rows 2r and 2r + 1 of the right matrix, interleaved.
-// The inner loop makes a block of 32 x 32 from two left and two right tiles, all of the depth at once, so each result is
-// written once. Right operands are packed into tile order; left operands are read where they lie, if their rows run
+// The inner loop makes a block of 32 x 32 from two left and two right tiles, all of the depth at once, so each result
+// is written once. Right operands are packed into tile order; left operands are read where they lie, if their rows run
 // along the depth, or packed too.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "blalm/core/tensor.h"
 
 namespace blalm::kernels::amx {
 
-inline constexpr std::int64_t kBlock = 32;              // rows and columns of a block of the result
-inline constexpr std::int64_t kDepth = 32;              // bf16 numbers a row of a left tile
+inline constexpr std::int64_t kBlock = 32;               // rows and columns of a block of the result
+inline constexpr std::int64_t kDepth = 32;               // bf16 numbers a row of a left tile
 inline constexpr std::int64_t kPiece = kBlock * kDepth;  // elements of two tiles: 32 columns (or rows) by a depth of 32
 
 inline constexpr std::int64_t blocks(std::int64_t n) { return (n + kBlock - 1) / kBlock; }
@@ -71,6 +72,21 @@ struct Product {
   float alpha = 1;
   const float* bias = nullptr;
   bool add = false;
+};
+
+// Products on the calling thread, for kernels that share their work out by themselves. Holds the thread's tile
+// registers: one a thread at a time.
+class Multiplier {
+ public:
+  Multiplier();
+  ~Multiplier();
+  Multiplier(const Multiplier&) = delete;
+  Multiplier& operator=(const Multiplier&) = delete;
+  void operator()(const Product& product);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 // All products in one parallel region. Every element of a result is summed by one thread in one order: the same bits on

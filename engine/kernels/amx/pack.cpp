@@ -19,9 +19,7 @@ __m256i load16(const BFloat16* p, __mmask16 mask) { return _mm256_maskz_loadu_ep
 // Thirty-two numbers of a row, of which the first `count` exist.
 template <class T>
 __m512i load32(const T* p, std::int64_t count) {
-  const auto mask = [](std::int64_t n) {
-    return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1 << n) - 1);
-  };
+  const auto mask = [](std::int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1 << n) - 1); };
   const __m256i low = load16(p, mask(count));
   const __m256i high = count > 16 ? load16(p + 16, mask(count - 16)) : _mm256_setzero_si256();
   return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
@@ -73,7 +71,8 @@ constexpr Interleave kInterleave = [] {
   return index;
 }();
 
-// Two tiles: the thirty-two columns from `col`, at depth `row` to row + 31 of a source [depth, width], as rows of pairs.
+// Two tiles: the thirty-two columns from `col`, at depth `row` to row + 31 of a source [depth, width], as rows of
+// pairs.
 using Tiles = __m512i[2][16];
 
 template <class T>
@@ -97,9 +96,9 @@ void gather(const Source& from, std::int64_t row, std::int64_t col, Tiles& tiles
     const auto mask = static_cast<__mmask16>((1U << count) - 1);
     const T* at = data + half * kHalf;
     for (std::int64_t p = 0; p < 16; ++p)
-      tiles[half][p] = 2 * p < rows && count > 0
-                           ? interleave16(at + 2 * p * from.stride, at + (2 * p + 1) * from.stride, mask, 2 * p + 1 < rows)
-                           : _mm512_setzero_si512();
+      tiles[half][p] = 2 * p < rows && count > 0 ? interleave16(at + 2 * p * from.stride,
+                                                                at + (2 * p + 1) * from.stride, mask, 2 * p + 1 < rows)
+                                                 : _mm512_setzero_si512();
   }
 }
 

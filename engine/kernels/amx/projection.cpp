@@ -56,16 +56,14 @@ struct LeftRows {
     end = Tensor::zeros({x.dim(0), kDepth}, DType::bf16);
     const BFloat16* from = x.data<BFloat16>();
     BFloat16* to = end.mutable_data<BFloat16>();
-    for (std::int64_t i = 0; i < x.dim(0); ++i)
-      std::copy_n(from + i * width + whole, width - whole, to + i * kDepth);
+    for (std::int64_t i = 0; i < x.dim(0); ++i) std::copy_n(from + i * width + whole, width - whole, to + i * kDepth);
   }
 
   void terms(const Tensor& right, std::vector<Term>& into) const {
     const std::int64_t depth = rows.dim(1), steps = depth / kDepth, block = blocks(depth) * kPiece;
     const BFloat16* packed = right.data<BFloat16>();
     if (steps > 0) into.push_back({Left::rows(rows.data<BFloat16>(), depth), packed, block, steps});
-    if (end.defined())
-      into.push_back({Left::rows(end.data<BFloat16>(), kDepth), packed + steps * kPiece, block, 1});
+    if (end.defined()) into.push_back({Left::rows(end.data<BFloat16>(), kDepth), packed + steps * kPiece, block, 1});
   }
 };
 

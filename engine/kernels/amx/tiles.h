@@ -8,6 +8,9 @@
 
 namespace blalm::kernels::amx {
 
+// g++ 12 does not know that LDTILECFG and TILELOADD read memory: what they shall read has to be there before.
+inline void finish_writes(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
+
 class TileRegisters {
  public:
   TileRegisters() { load(); }
@@ -38,6 +41,7 @@ class TileRegisters {
       config.row_bytes[i] = 64;
       config.rows[i] = rows[i];
     }
+    finish_writes(&config);
     _tile_loadconfig(&config);
   }
 

@@ -30,6 +30,7 @@ struct Gates {
 const Gates kUsual{};
 const Gates kSmallInput{normal(-10), normal()};            // the default initialisation of the input gate
 const Gates kRemembering{normal(), normal(4.5)};           // and of the forget gate
+const Gates kDefault{normal(-10), normal(4.5)};            // both
 const Gates kExtreme{uniform(-15, 15), uniform(-15, 15)};  // the whole range of the soft cap
 const Gates kEqual{normal(3, 0), normal(3, 0)};
 const Gates kLargest{normal(15, 0), normal(15, 0)}, kSmallest{normal(-15, 0), normal(-15, 0)};
@@ -78,6 +79,13 @@ OpCensus mlstm_census() {
     Case& plain = add(name + ", eps", {.T = 40}, kUsual, options);
     plain.bf16 = true;
     add(name + ", grouped", {.T = 40, .H = 6, .G = 2}, kUsual, {.eps = 0, .chunk = 16, .form = form}).bf16 = true;
+    for (const std::int64_t groups : {4, 2}) {
+      Case& tiles = add(name + ", heads of whole tiles in " + std::to_string(groups) + " groups",
+                        {.T = 150, .H = 4, .G = groups, .D = 64, .E = 32}, kDefault,
+                        {.eps = 0, .chunk = groups == 4 ? 64 : 40, .form = form});
+      tiles.bf16 = true;
+      tiles.bf16_tolerance = 5e-2;  // spec §6, products of bf16 operands
+    }
     add(name + ", small input gate", {.T = 40}, kSmallInput, options);
     add(name + ", remembering", {.T = 40}, kRemembering, options);
     add(name + ", extreme gates", {.T = 40}, kExtreme, options).f32_tolerance = kNearZeroNormaliser;

@@ -6,8 +6,10 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "blalm/core/rng.h"
+#include "blalm/kernels/kernel.h"
 #include "blalm/ops/ops.h"
 
 namespace blalm {
@@ -97,12 +99,14 @@ struct Gates {
 };
 constexpr Gates kGates[] = {{"N(0, 1)", 0, 0}, {"i - 10", -10, 0}, {"f + 4.5", 0, 4.5}, {"i - 10, f + 4.5", -10, 4.5}};
 
-void forms_agree(std::int64_t T, DType dtype, double forward, double gradients, double eps, double after_norm = 0) {
+void forms_agree(std::int64_t T, DType dtype, double forward, double gradients, double eps, double after_norm = 0,
+                 std::span<const MlstmForm> forms = kForms, const KernelPolicy& policy = {}) {
   for (const Gates& gates : kGates) {
     const Problem p =
         draw({1, T, 1, 64}, 64, gates.i_mean, gates.f_mean, dtype == DType::bf16 ? DType::bf16 : DType::f32);
     const Result want = run(p, {.eps = eps, .form = MlstmForm::parallel});
-    for (const MlstmForm form : kForms) {
+    for (const MlstmForm form : forms) {
+      const KernelChoice choice(policy);
       const Result got = run(p, {.eps = eps, .form = form}, dtype);
       const std::string what = fmt::format("{} {} T={}, {}", name_of(dtype), name_of(form), T, gates.name);
       compare(what, got, want, forward, gradients);
@@ -118,7 +122,17 @@ void forms_agree(std::int64_t T, DType dtype, double forward, double gradients, 
 TEST_CASE("mlstm: the forms agree to rounding in f64 when eps is 0") { forms_agree(150, DType::f64, 1e-12, 1e-10, 0); }
 TEST_CASE("mlstm: with eps the forms agree to O(eps)") { forms_agree(150, DType::f64, 1e-6, 1e-6, 1e-6); }
 TEST_CASE("mlstm: f32 is close to f64 in every form") { forms_agree(512, DType::f32, 1e-5, 1e-3, 1e-6, 1e-4); }
-TEST_CASE("mlstm: bf16 inputs are computed in f32") { forms_agree(150, DType::bf16, 2e-2, 3e-2, 1e-6); }
+TEST_CASE("mlstm: bf16 inputs are computed in f32") {
+  const MlstmForm others[] = {MlstmForm::recurrent, MlstmForm::parallel}, chunkwise[] = {MlstmForm::chunkwise};
+  forms_agree(150, DType::bf16, 2e-2, 3e-2, 1e-6, 0, others);
+  forms_agree(150, DType::bf16, 2e-2, 3e-2, 1e-6, 0, chunkwise,
+              {.forced = {{"mlstm", "eigen:chunkwise"}, {"mlstm_backward", "eigen:chunkwise"}}});
+}
+// Spec §6: products of bf16 operands.
+TEST_CASE("mlstm: bf16 products in the chunkwise form") {
+  const MlstmForm chunkwise[] = {MlstmForm::chunkwise};
+  forms_agree(150, DType::bf16, 5e-2, 5e-2, 1e-6, 0, chunkwise);
+}
 
 TEST_SUITE("slow") {
   TEST_CASE("mlstm: f32 is close to f64 at T=2048") { forms_agree(2048, DType::f32, 1e-5, 1e-3, 1e-6, 1e-4); }
