@@ -12,7 +12,7 @@ namespace blalm {
 namespace {
 
 const std::vector<Command>& benches() {
-  static const std::vector<Command> list = {bench_step};
+  static const std::vector<Command> list = {bench_step, bench_decode, bench_kernels};
   return list;
 }
 

@@ -6,6 +6,8 @@
 namespace blalm {
 
 // argv[0] of each is its own name.
+extern const Command bench_decode;
+extern const Command bench_kernels;
 extern const Command bench_step;
 
 }  // namespace blalm

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "blalm/apps/bench/measure.h"
@@ -20,22 +21,6 @@ void count(std::vector<StepProduct>& products, const LinearShape& shape, std::in
     return;
   }
   products.push_back({shape, times, 0});
-}
-
-// Rows of a product may be computed in blocks, whose results stay in the cache: the faster of both ways counts.
-// A weight's gradient sums over rows and stays whole.
-double best_seconds(const LinearShape& shape, std::int64_t repeats) {
-  double best = 0;
-  for (const std::int64_t block : {std::int64_t{512}, std::int64_t{4096}}) {
-    LinearShape part = shape;
-    const bool whole = shape.product == LinearProduct::weight_gradient;
-    if (!whole) part.rows = std::min(shape.rows, block);
-    const double blocks = static_cast<double>(shape.rows) / static_cast<double>(part.rows);
-    const double seconds = blocks * spread(kernels::onednn::time_best_matmul(part, repeats)).median;
-    if (best == 0 || seconds < best) best = seconds;
-    if (part.rows == shape.rows) break;
-  }
-  return best;
 }
 
 }  // namespace
@@ -61,22 +46,55 @@ std::vector<StepProduct> step_products(const LanguageModel& model, const Workloa
   return products;
 }
 
-std::optional<MatmulFloor> measure_floor(std::vector<StepProduct> products, std::int64_t repeats) {
-  MatmulFloor floor;
-  for (StepProduct& p : products) {
-    if (kernels::onednn::best_matmul_unavailable(p.shape.operand) != nullptr) return {};
-    p.seconds = best_seconds(p.shape, repeats);
-    floor.seconds += static_cast<double>(p.count) * p.seconds;
-    floor.flops += static_cast<double>(p.count) * p.shape.flops();
+std::string name_of(const LinearShape& shape) { return kNames[static_cast<std::size_t>(shape.product)]; }
+
+MatmulFloor::MatmulFloor(const std::vector<StepProduct>& products) {
+  for (const StepProduct& p : products) {
+    if (kernels::onednn::best_matmul_unavailable(p.shape.operand) != nullptr) return;
+    Product& product = products_.emplace_back(Product{p});
+    for (const std::int64_t block : {std::int64_t{512}, std::int64_t{4096}}) {
+      LinearShape part = p.shape;
+      // A weight's gradient sums over the rows and stays whole.
+      if (p.shape.product != LinearProduct::weight_gradient) part.rows = std::min(p.shape.rows, block);
+      const double blocks = static_cast<double>(p.shape.rows) / static_cast<double>(part.rows);
+      product.ways.push_back({blocks, kernels::onednn::BestMatmul(part)});
+      product.ways.back().matmul.run();
+      if (part.rows == p.shape.rows) break;
+    }
   }
-  floor.products = std::move(products);
-  return floor;
+}
+
+void MatmulFloor::run() {
+  for (Product& p : products_)
+    for (Way& w : p.ways) w.seconds.push_back(w.matmul.run());
+}
+
+std::vector<StepProduct> MatmulFloor::products() const {
+  std::vector<StepProduct> all;
+  for (const Product& p : products_) {
+    all.push_back(p.product);
+    all.back().seconds = std::numeric_limits<double>::infinity();
+    for (const Way& w : p.ways) all.back().seconds = std::min(all.back().seconds, w.blocks * spread(w.seconds).median);
+  }
+  return all;
+}
+
+double MatmulFloor::seconds() const {
+  double sum = 0;
+  for (const StepProduct& p : products()) sum += static_cast<double>(p.count) * p.seconds;
+  return sum;
+}
+
+double MatmulFloor::flops() const {
+  double sum = 0;
+  for (const Product& p : products_) sum += static_cast<double>(p.product.count) * p.product.shape.flops();
+  return sum;
 }
 
 nlohmann::ordered_json to_json(const std::vector<StepProduct>& products) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const StepProduct& p : products)
-    list.push_back({{"product", kNames[static_cast<std::size_t>(p.shape.product)]},
+    list.push_back({{"product", name_of(p.shape)},
                     {"rows", p.shape.rows},
                     {"in", p.shape.in},
                     {"out", p.shape.out},
@@ -84,7 +102,7 @@ nlohmann::ordered_json to_json(const std::vector<StepProduct>& products) {
                     {"result", name_of(p.shape.result)},
                     {"count", p.count},
                     {"seconds", p.seconds},
-                    {"gflops_per_second", p.shape.flops() / p.seconds / 1e9}});
+                    {"gflops_per_second", p.gflops_per_second()}});
   return list;
 }
 

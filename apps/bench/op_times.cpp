@@ -31,16 +31,25 @@ double per_second(double amount, double seconds) { return seconds > 0 ? amount /
 
 }  // namespace
 
+OpTime cost_of(const Tape& tape, const Node& node) {
+  return {std::string(node.op),
+          std::string(node.implementation),
+          1,
+          node.forward_seconds,
+          node.backward_seconds,
+          3 * node.flops,
+          bytes_of(tape, node)};
+}
+
 void OpTimes::add(const Tape& tape) {
   for (const Node& node : tape.nodes()) {
-    OpTime& t = times_[{std::string(node.op), std::string(node.implementation)}];
-    t.op = node.op;
-    t.kernel = node.implementation;
-    ++t.calls;
-    t.forward_seconds += node.forward_seconds;
-    t.backward_seconds += node.backward_seconds;
-    t.flops += 3 * node.flops;
-    t.bytes += bytes_of(tape, node);
+    const OpTime one = cost_of(tape, node);
+    OpTime& t = times_.emplace(std::pair{one.op, one.kernel}, OpTime{one.op, one.kernel}).first->second;
+    t.calls += one.calls;
+    t.forward_seconds += one.forward_seconds;
+    t.backward_seconds += one.backward_seconds;
+    t.flops += one.flops;
+    t.bytes += one.bytes;
   }
 }
 

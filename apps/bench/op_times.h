@@ -21,6 +21,9 @@ struct OpTime {
   double seconds() const { return forward_seconds + backward_seconds; }
 };
 
+// What one node did.
+OpTime cost_of(const Tape& tape, const Node& node);
+
 // A layer under recompute is one operation, "recompute".
 class OpTimes {
  public:

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "blalm/apps/bench/machine.h"
@@ -28,6 +27,7 @@ StepBench::StepBench(const Workload& w) : workload_(w), batches_(random_batches(
 
 StepBench::Sample StepBench::run() {
   set_num_threads(static_cast<int>(workload_.threads));
+  const KernelChoice choice(workload_.kernels);
   Sample s;
   double looking = 0;  // at the tapes: no part of a step
   s.seconds = seconds_of([&] {
@@ -37,7 +37,7 @@ StepBench::Sample StepBench::run() {
     s.optimizer_seconds = seconds_of([&] { optimizer_->step(); });
   });
   s.seconds -= looking;
-  peak_rss_bytes_ = std::max(peak_rss_bytes_, bench::peak_rss_bytes());
+  if (!floor_) peak_rss_bytes_ = bench::peak_rss_bytes();
   return s;
 }
 
@@ -50,10 +50,13 @@ void StepBench::step() {
   allocations_ += system_allocations() - before;
 }
 
-void StepBench::measure_floor() {
+void StepBench::run_floor() {
   set_num_threads(static_cast<int>(workload_.threads));
-  floor_ = bench::measure_floor(step_products(*model_, workload_), workload_.repeats);
+  if (!floor_) floor_ = std::make_unique<MatmulFloor>(step_products(*model_, workload_));
+  floor_->run();
 }
+
+bool StepBench::has_floor() const { return floor_ && floor_->available(); }
 
 const StepBench::Sample& StepBench::median() const { return samples_[median_index(seconds_)]; }
 double StepBench::tokens_per_second() const { return static_cast<double>(workload_.tokens()) / median().seconds; }
@@ -77,11 +80,11 @@ std::string StepBench::report() const {
   text += fmt::format("step          {:>10.4f} s  {:.4f} to {:.4f}\n", s.seconds, all.min, all.max);
   text += phase("forward", s.passes.forward) + phase("backward", s.passes.backward) +
           phase("optimizer", s.optimizer_seconds);
-  if (floor_)
+  if (has_floor())
     text += fmt::format(
         "matmul floor  {:>10.4f} s  floor/step {:.2f}; {:.0f} GF/s: the products of the model's linear "
         "layers alone, by oneDNN at its best\n",
-        floor_->seconds, floor_->seconds / s.seconds, floor_->flops / floor_->seconds / 1e9);
+        floor_->seconds(), floor_->seconds() / s.seconds, floor_->flops() / floor_->seconds() / 1e9);
   else
     text += fmt::format("matmul floor           -    not measured: {}\n",
                         kernels::onednn::best_matmul_unavailable(w.run_precision().operand));
@@ -116,9 +119,9 @@ nlohmann::ordered_json StepBench::json() const {
           {"backward_seconds", s.passes.backward},
           {"optimizer_seconds", s.optimizer_seconds},
           {"step_seconds_all", seconds_},
-          {"matmul_floor_seconds", floor_ ? nlohmann::ordered_json(floor_->seconds) : none},
-          {"floor_over_step", floor_ ? nlohmann::ordered_json(floor_->seconds / s.seconds) : none},
-          {"floor_products", floor_ ? to_json(floor_->products) : none},
+          {"matmul_floor_seconds", has_floor() ? nlohmann::ordered_json(floor_->seconds()) : none},
+          {"floor_over_step", has_floor() ? nlohmann::ordered_json(floor_->seconds() / s.seconds) : none},
+          {"floor_products", has_floor() ? to_json(floor_->products()) : none},
           {"peak_rss_bytes", peak_rss_bytes_},
           {"allocations_after_warmup", allocations_},
           {"loss", loss_},

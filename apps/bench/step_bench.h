@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +19,9 @@ class StepBench {
   // The workload must be resolved.
   explicit StepBench(const Workload& workload);
 
-  void warm_up();        // one step that does not count
-  void step();           // one that does
-  void measure_floor();  // after the steps: it takes memory of its own
+  void warm_up();    // one step that does not count
+  void step();       // one that does
+  void run_floor();  // the step's linear products alone, once, at their best; takes memory of its own
 
   const Workload& workload() const { return workload_; }
   double tokens_per_second() const;
@@ -38,6 +37,7 @@ class StepBench {
   Sample run();
   // The step of median time, which all figures of a step are taken from, so that they add up.
   const Sample& median() const;
+  bool has_floor() const;
   double tflops() const;  // 6 · parameters · tokens a second
   std::string phase(const char* name, double seconds) const;
 
@@ -50,8 +50,8 @@ class StepBench {
   std::vector<Sample> samples_;
   std::vector<double> seconds_;  // of the samples
   double loss_ = 0;
-  std::int64_t allocations_ = 0, peak_rss_bytes_ = 0;
-  std::optional<MatmulFloor> floor_;
+  std::int64_t allocations_ = 0, peak_rss_bytes_ = 0;  // memory before the floor took some
+  std::unique_ptr<MatmulFloor> floor_;                 // from its first run on
 };
 
 }  // namespace blalm::bench

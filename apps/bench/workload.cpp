@@ -22,26 +22,24 @@ Fields Workload::fields() {
   return f;
 }
 
-Fields Workload::step_fields() {
+Fields Workload::sequence_fields() {
   Fields f;
   f.add("seq", seq, "tokens a sequence").at_least(1).at_most(1 << 24);
+  return f;
+}
+
+Fields Workload::training_fields() {
+  Fields f;
   f.add("micro-batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
   f.add("optimizer", optim.optimizer, {"adamw", "muon"}, "adamw or muon, as optim.optimizer");
   return f;
 }
 
-Fields Workload::settings() {
-  Fields f;
-  f.append(model.fields());
-  f.append(optim.fields());
-  return f;
-}
-
-void Workload::resolve(const std::vector<Setting>& given) {
+void Workload::resolve(const std::vector<Setting>& given, const Fields& settings) {
   apply_preset(model, preset);
   apply_size(model, size);
   model.vocab_size = vocab;
-  apply_settings(given, settings());
+  apply_settings(given, settings);
   vocab = model.vocab_size;
   if (precision == PrecisionChoice::automatic)
     precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;

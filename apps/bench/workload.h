@@ -19,17 +19,17 @@ struct Workload {
   PrecisionChoice precision = PrecisionChoice::automatic;
   std::int64_t threads = 0, repeats = 7, warmup = 2;
   bool recompute = false;
+  KernelPolicy kernels;
   ModelConfig model;
   OptimConfig optim;
 
-  // Of the options that all benchmarks have, and of those that a training step adds. They refer to this struct.
+  // Options of all benchmarks, and those that some add. They refer to this struct.
   Fields fields();
-  Fields step_fields();
-  // [model] and [optim], which preset, size and the options above have set before.
-  Fields settings();
+  Fields sequence_fields();
+  Fields training_fields();
 
-  // Puts together preset, size, options and settings, and replaces automatic values. Throws ConfigError.
-  void resolve(const std::vector<Setting>& settings);
+  // Puts together preset, size, options and then `given` settings, and replaces automatic values. Throws ConfigError.
+  void resolve(const std::vector<Setting>& given, const Fields& settings);
   Precision run_precision() const;
   std::string precision_name() const { return precision == PrecisionChoice::bf16 ? "bf16" : "f32"; }
   std::string optimizer_name() const { return optim.optimizer == OptimizerKind::muon ? "muon" : "adamw"; }

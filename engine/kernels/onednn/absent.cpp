@@ -1,4 +1,5 @@
 // What stands in for this folder when the project is built without oneDNN: the lines stay in the lists and say why.
+#include "blalm/core/error.h"
 #include "blalm/kernels/matmul.h"
 #include "blalm/kernels/onednn/best_matmul.h"
 
@@ -11,7 +12,13 @@ Reason declines_matmul_bf16(const MatmulArgs&) { return unavailable(); }
 void matmul(const MatmulArgs&) {}
 
 Reason best_matmul_unavailable(DType) { return unavailable(); }
-std::vector<double> time_best_matmul(const LinearShape&, std::int64_t) { return {}; }
+struct BestMatmul::Parts {};
+BestMatmul::BestMatmul(const LinearShape&) {
+  throw ConfigError(expected_got("best matmul", "a build with oneDNN", unavailable()));
+}
+BestMatmul::BestMatmul(BestMatmul&&) noexcept = default;
+BestMatmul::~BestMatmul() = default;
+double BestMatmul::run() { return 0; }
 std::string version() { return {}; }
 
 }  // namespace blalm::kernels::onednn

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <vector>
 
+#include "blalm/core/error.h"
 #include "blalm/core/rng.h"
 #include "blalm/kernels/matmul.h"
 
@@ -17,27 +20,36 @@ memory::data_type data_type(DType dtype) {
 }
 
 // Normal numbers, a few thousand of them again and again: zeros would be kinder to the processor than a step is.
-Tensor numbers(std::int64_t rows, std::int64_t cols, DType dtype) {
-  constexpr std::int64_t kDrawn = 4099;
-  const std::int64_t count = rows * cols;
-  const Tensor drawn = Tensor::empty({kDrawn}, dtype), all = Tensor::empty({count}, dtype);
+void fill(const memory& m, DType dtype) {
+  constexpr std::int64_t kDrawn = 4096;
+  const Tensor drawn = Tensor::empty({kDrawn}, dtype);
   Rng(0).fill_normal(drawn, 0, 1);
-  for (std::int64_t i = 0; i < count; i += kDrawn)
-    all.rows(i, std::min(i + kDrawn, count)).copy_from(drawn.rows(0, std::min(kDrawn, count - i)));
-  return all;
+  auto* to = static_cast<std::byte*>(m.get_data_handle());
+  const std::size_t all = m.get_desc().get_size(), piece = static_cast<std::size_t>(drawn.bytes());
+  for (std::size_t i = 0; i < all; i += piece) std::memcpy(to + i, drawn.raw(), std::min(piece, all - i));
 }
 
-struct Operand {
-  Tensor tensor;
-  memory::desc layout;
+// rows x cols numbers that lie row by row, or, as the transpose of what lies so, column by column.
+memory::desc plain(std::int64_t rows, std::int64_t cols, bool transposed, DType dtype) {
+  return {{rows, cols}, data_type(dtype), transposed ? memory::dims{1, rows} : memory::dims{cols, 1}};
+}
 
-  memory on(const dnnl::engine& engine) const { return {layout, engine, const_cast<void*>(tensor.raw())}; }
+struct Layouts {
+  memory::desc a, b, c;
 };
 
-// rows x cols numbers that lie row by row, or, as the transpose of what lies so, column by column.
-Operand plain(std::int64_t rows, std::int64_t cols, bool transposed, DType dtype) {
-  const memory::dims strides = transposed ? memory::dims{1, rows} : memory::dims{cols, 1};
-  return {numbers(rows, cols, dtype), {{rows, cols}, data_type(dtype), strides}};
+Layouts layouts(const LinearShape& s) {
+  switch (s.product) {
+    case LinearProduct::forward:
+      return {plain(s.rows, s.in, false, s.operand), plain(s.in, s.out, true, s.operand),
+              plain(s.rows, s.out, false, s.result)};
+    case LinearProduct::input_gradient:
+      return {plain(s.rows, s.out, false, s.operand), plain(s.out, s.in, false, s.operand),
+              plain(s.rows, s.in, false, s.result)};
+    case LinearProduct::weight_gradient: break;
+  }
+  return {plain(s.out, s.rows, true, s.operand), plain(s.rows, s.in, false, s.operand),
+          plain(s.out, s.in, false, s.result)};
 }
 
 }  // namespace
@@ -49,43 +61,39 @@ std::string version() {
   return std::to_string(v->major) + '.' + std::to_string(v->minor) + '.' + std::to_string(v->patch);
 }
 
-std::vector<double> time_best_matmul(const LinearShape& s, std::int64_t repeats) {
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
-  const bool weights = s.product != LinearProduct::weight_gradient;
-  Operand a, b;
-  switch (s.product) {
-    case LinearProduct::forward:
-      a = plain(s.rows, s.in, false, s.operand);
-      b = plain(s.in, s.out, true, s.operand);
-      break;
-    case LinearProduct::input_gradient:
-      a = plain(s.rows, s.out, false, s.operand);
-      b = plain(s.out, s.in, false, s.operand);
-      break;
-    case LinearProduct::weight_gradient:
-      a = plain(s.out, s.rows, true, s.operand);
-      b = plain(s.rows, s.in, false, s.operand);
-      break;
-  }
-  const Operand c = plain(a.layout.dims()[0], b.layout.dims()[1], false, s.result);
-  const memory::desc liked(b.layout.dims(), data_type(s.operand), memory::format_tag::any);
-  const dnnl::matmul::primitive_desc desc(dnnl::matmul::desc(a.layout, weights ? liked : b.layout, c.layout), engine);
-  memory unpacked = b.on(engine), packed = unpacked;
-  if (weights && desc.weights_desc() != b.layout) {
-    packed = memory(desc.weights_desc(), engine);
-    dnnl::reorder(unpacked, packed).execute(stream, unpacked, packed);
-  }
-  const dnnl::matmul product(desc);
-  std::vector<double> seconds;
-  for (std::int64_t i = 0; i <= repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    product.execute(stream, {{DNNL_ARG_SRC, a.on(engine)}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, c.on(engine)}});
-    stream.wait();
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    if (i > 0) seconds.push_back(taken.count());
-  }
-  return seconds;
+struct BestMatmul::Parts {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  dnnl::matmul product;
+  memory a, b, c;
+};
+
+BestMatmul::BestMatmul(const LinearShape& shape) : parts_(std::make_unique<Parts>()) {
+  if (const Reason reason = best_matmul_unavailable(shape.operand))
+    throw ConfigError(expected_got("best matmul", "a processor that can run it", reason));
+  Parts& p = *parts_;
+  Layouts l = layouts(shape);
+  if (shape.product != LinearProduct::weight_gradient)
+    l.b = memory::desc(l.b.dims(), l.b.data_type(), memory::format_tag::any);
+  const dnnl::matmul::primitive_desc desc(dnnl::matmul::desc(l.a, l.b, l.c), p.engine);
+  p.product = dnnl::matmul(desc);
+  p.a = memory(desc.src_desc(), p.engine);
+  p.b = memory(desc.weights_desc(), p.engine);
+  p.c = memory(desc.dst_desc(), p.engine);
+  // Numbers without a meaning need no reordering: any order of them is a packed weight.
+  fill(p.a, shape.operand);
+  fill(p.b, shape.operand);
+}
+
+BestMatmul::BestMatmul(BestMatmul&&) noexcept = default;
+BestMatmul::~BestMatmul() = default;
+
+double BestMatmul::run() {
+  Parts& p = *parts_;
+  const auto start = std::chrono::steady_clock::now();
+  p.product.execute(p.stream, {{DNNL_ARG_SRC, p.a}, {DNNL_ARG_WEIGHTS, p.b}, {DNNL_ARG_DST, p.c}});
+  p.stream.wait();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace blalm::kernels::onednn

@@ -1,10 +1,10 @@
 // What oneDNN's matmul can do at its best for the products of a linear layer: a yardstick, which no operation runs.
 #pragma once
 
+#include <memory>
 #include <string>
-#include <vector>
 
-#include "blalm/core/tensor.h"
+#include "blalm/core/dtype.h"
 #include "blalm/kernels/kernel.h"
 
 namespace blalm::kernels::onednn {
@@ -29,10 +29,22 @@ struct LinearShape {
 // Why there is nothing to measure, or nullptr.
 Reason best_matmul_unavailable(DType operand);
 
-// Seconds of each of `repeats` runs after one that is not counted, on num_threads() threads. The weight lies in the
-// layout that oneDNN likes best (format_tag::any), packed beforehand; activations and their gradients lie row by row,
-// as a step has them.
-std::vector<double> time_best_matmul(const LinearShape& shape, std::int64_t repeats);
+// One such product, ready to run. The weight lies in the layout that oneDNN likes best (format_tag::any), packed
+// beforehand; activations and their gradients lie row by row, as a step has them. Memory is not the pool's, so that a
+// step running in between finds the pool as it left it.
+class BestMatmul {
+ public:
+  // For the present number of threads. Throws ConfigError where there is nothing to measure.
+  explicit BestMatmul(const LinearShape& shape);
+  BestMatmul(BestMatmul&&) noexcept;
+  ~BestMatmul();
+
+  double run();  // returns how many seconds it took
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
 
 std::string version();  // "2.6.3"; empty when built without
 
