@@ -16,14 +16,55 @@ const std::vector<Command>& benches() {
   return list;
 }
 
+// One command for each figure of docs/performance.md. A ratio comes from runs in turns: tokens/s of the first over
+// those of the other.
+struct Figure {
+  const char *what, *command;
+};
+constexpr Figure kFigures[] = {
+    {"small mlstm over PyTorch, eager",
+     "step --preset mlstm --size small --batch 4 --seq 512 --precision bf16 --repeats 5 --peer \"python3 "
+     "bench_torch.py "
+     "--preset mlstm --size small --batch 4 --seq 512 --threads 2\""},
+    {"small transformer over PyTorch, eager",
+     "step --preset transformer --size small --batch 4 --seq 512 --precision bf16 --repeats 5 --peer \"python3 "
+     "bench_torch.py --preset transformer --size small --batch 4 --seq 512 --threads 2\""},
+    {"small full over PyTorch, eager",
+     "step --preset full --size small --batch 4 --seq 512 --precision bf16 --repeats 5 --peer \"python3 bench_torch.py "
+     "--preset full --size small --batch 4 --seq 512 --threads 2\""},
+    {"base mlstm over a current PyTorch, 16 cores (and without --compile)",
+     "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --threads 16 --repeats 5 --peer \"python3 "
+     "bench_torch.py --preset mlstm --size base --batch 16 --seq 512 --threads 16 --compile\""},
+    {"floor/step, and allocations after warm-up",
+     "step --preset mlstm --size base --batch 8 --seq 512 --precision bf16 --repeats 5"},
+    {"bf16 over f32",
+     "step --preset mlstm --size base --batch 8 --seq 512 --precision bf16 --repeats 5 --against \"--precision f32\""},
+    {"T = 8192 over T = 512, mlstm",
+     "step --preset mlstm --size base --batch 1 --seq 8192 --precision bf16 --repeats 5 --against \"--batch 16 --seq "
+     "512\""},
+    {"T = 8192 over T = 512, swa",
+     "step --preset swa --size base --batch 1 --seq 8192 --precision bf16 --repeats 5 --against \"--batch 16 --seq "
+     "512\""},
+    {"peak memory",
+     "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --optimizer adamw --repeats 5"},
+    {"decoding at 16384 over 64, and against the memory's limit",
+     "decode --preset mlstm --size base --precision bf16 --batch 1 --positions 64,16384"},
+    {"16 cores over 1",
+     "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --threads 16 --repeats 5 --against "
+     "\"--threads 1\""},
+    {"Muon over AdamW, 32k tokens",
+     "step --preset mlstm --size base --batch 64 --seq 512 --precision bf16 --optimizer muon --optim.ns_precision bf16 "
+     "--repeats 5 --against \"--optimizer adamw\""},
+};
+
 void print_help() {
   fmt::print(
       "Measures speed on this machine.\n\nUsage:\n  blalm bench [WHAT] [OPTIONS]\n\nWithout WHAT, a training "
       "step.\n\n");
   for (const Command& b : benches()) fmt::print("  {:<10} {}\n", b.name, b.summary);
-  fmt::print(
-      "\n'blalm bench WHAT --help' gives its options.\n\nexample: blalm bench step --preset mlstm --size small --batch "
-      "4 --precision bf16\n");
+  fmt::print("\n'blalm bench WHAT --help' gives its options. The figures of docs/performance.md:\n");
+  for (const Figure& f : kFigures) fmt::print("\n  {}:\n    blalm bench {}\n", f.what, f.command);
+  fmt::print("\nexample: blalm bench step --preset mlstm --size small --batch 4 --precision bf16\n");
 }
 
 ExitCode run(int argc, char** argv) {
