@@ -84,6 +84,7 @@ void DecodeBench::warm_up() {
 }
 void DecodeBench::measure() {
   for (Place& p : places_) p.seconds.push_back(seconds_a_step(p));
+  peak_rss_bytes_ = peak_rss_bytes();
 }
 void DecodeBench::measure_bandwidth() {
   bandwidth_ = read_bandwidth(weight_bytes_, std::max<std::int64_t>(workload_.repeats, 3));
@@ -108,7 +109,7 @@ std::string DecodeBench::report() const {
         fmt::format("{:.1f} to {:.1f}", tokens_per_second(s.max), tokens_per_second(s.min)), 1e3 * s.median,
         100 * tokens_per_second(s.median) / limit(), 100 * first / s.median, inspect::human_bytes(p.state.bytes()));
   }
-  return text + fmt::format("\npeak memory {}\n", inspect::human_bytes(peak_rss_bytes()));
+  return text + fmt::format("\npeak memory {}\n", inspect::human_bytes(peak_rss_bytes_));
 }
 
 nlohmann::ordered_json DecodeBench::json() const {
@@ -133,7 +134,7 @@ nlohmann::ordered_json DecodeBench::json() const {
           {"read_bandwidth", bandwidth_},
           {"limit_tokens_per_second", limit()},
           {"positions", positions},
-          {"peak_rss_bytes", peak_rss_bytes()},
+          {"peak_rss_bytes", peak_rss_bytes_},
           {"machine", machine_json()}};
 }
 

@@ -37,7 +37,7 @@ class DecodeBench {
   double limit() const;  // tokens a second, when a step takes as long as reading the weights
 
   Workload workload_;
-  std::int64_t tokens_, parameters_ = 0, weight_bytes_ = 0;
+  std::int64_t tokens_, parameters_ = 0, weight_bytes_ = 0, peak_rss_bytes_ = 0;
   std::unique_ptr<LanguageModel> model_;
   std::vector<Place> places_;
   double bandwidth_ = 0;  // bytes a second

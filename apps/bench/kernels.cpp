@@ -27,6 +27,7 @@ ExitCode run(int argc, char** argv) {
   page.settings.append(w.optim.fields());
   const ParsedOptions parsed = parse(page, w, {argv + 1, argv + argc});
   if (parsed.help) return ExitCode::kDone;
+  w.batch = w.micro_batch;  // sizes are those of one micro-batch
 
   OpBench ops(w);
   for (std::int64_t i = -w.warmup; i < w.repeats; ++i) ops.run(i >= 0);

@@ -30,7 +30,6 @@ double rate(double amount, const Spread& forward, const Spread& backward) {
 OpBench::OpBench(const Workload& w) : workload_(w) {
   set_num_threads(static_cast<int>(w.threads));
   workload_.model.num_hidden_layers = 1;
-  workload_.micro_batch = w.batch;
   model_ = make_model(workload_);
   batches_ = random_batches(workload_);
 }
