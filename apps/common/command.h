@@ -14,6 +14,7 @@ struct Command {
   ExitCode (*run)(int argc, char** argv);
 };
 
+extern const Command bench_command;
 extern const Command check_command;
 extern const Command generate_command;
 extern const Command inspect_command;

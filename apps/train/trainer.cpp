@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "blalm/apps/common/gradients.h"
 #include "blalm/core/error.h"
 #include "blalm/data/milestones.h"
 #include "blalm/data/prepared.h"
@@ -71,30 +72,18 @@ bool Trainer::due(const Amount& every) const {
   return every.value > 0 && position_.step % std::max<std::int64_t>(interval, 1) == 0;
 }
 
-// Gradients of one step: each micro-batch counts by its share of the step's sequences. Returns the loss.
+// Gradients of one step. Returns the loss.
 double Trainer::micro_batches(double& tokens) {
   const std::int64_t count = config_.train.batch / config_.train.micro_batch;
   std::vector<Batch> batches;
-  std::int64_t sequences = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     Batch b;
     if (!overfit_.empty()) b = overfit_[static_cast<std::size_t>(i) % overfit_.size()];
     else if (!loader_->next(b)) break;
-    sequences += b.ids.dim(0);
+    tokens += static_cast<double>(b.ids.numel());
     batches.push_back(b);
   }
-  double loss = 0;
-  for (const Batch& b : batches) {
-    tape_.clear();
-    const Var l = model_->loss(tape_, b.ids, b.targets);
-    const double share = static_cast<double>(b.ids.dim(0)) / static_cast<double>(sequences);
-    loss += share * l.value().item();
-    const Var outputs[] = {l};
-    const Tensor gradients[] = {Tensor::full({}, share, l.dtype())};
-    tape_.backward(outputs, gradients);
-    tokens += static_cast<double>(b.ids.numel());
-  }
-  return loss;
+  return add_gradients(*model_, tape_, batches);
 }
 
 StepReport Trainer::step() {

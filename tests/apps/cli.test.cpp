@@ -54,7 +54,8 @@ TEST_CASE("alone it lists the commands; an unknown one is a usage error with the
 
 TEST_CASE("every command's help shows options and an example") {
   for (const std::string command :
-       {"check", "generate", "inspect", "inspect kernels", "inspect model", "tokenize", "train"}) {
+       {"bench", "bench step", "bench decode", "bench kernels", "check", "generate", "inspect", "inspect kernels",
+        "inspect model", "tokenize", "train"}) {
     const Outcome help = run_blalm(command + " --help");
     CHECK(help.exit_code == 0);
     CHECK(contains(help, "example: blalm " + command));

@@ -1,0 +1,32 @@
+#include "blalm/apps/bench/command_line.h"
+
+#include <nlohmann/json.hpp>
+
+#include "blalm/io/atomic_file.h"
+
+namespace blalm::bench {
+
+ParsedOptions parse(const BenchPage& bench, Workload& workload, std::vector<std::string> arguments) {
+  HelpPage page = bench.page;
+  page.settings = "Settings, which the options above have set before:\n" + fields_help(bench.settings);
+  const std::vector<Setting> settings = take_flags(arguments, bench.settings);
+  cxxopts::Options options = make_options(page);
+  add_field_options(options, bench.fields);
+  if (bench.more != nullptr) bench.more(options);
+  options.add_options()("json", "FILE to write all figures to", cxxopts::value<std::string>());
+  add_kernel_options(options);
+  ParsedOptions parsed = parse_options(options, page, std::move(arguments));
+  if (parsed.help) return parsed;
+  refuse_positional(parsed, page);
+  set_fields(parsed, bench.fields);
+  if (parsed.has("json")) static_cast<void>(parsed.text("json"));  // an empty one is refused now, not after the work
+  workload.kernels = kernel_policy_from(parsed);
+  workload.resolve(settings, bench.settings);
+  return parsed;
+}
+
+void write_json(const ParsedOptions& parsed, const nlohmann::ordered_json& json) {
+  if (parsed.has("json")) write_file_atomically(parsed.text("json"), json.dump(2) + "\n");
+}
+
+}  // namespace blalm::bench

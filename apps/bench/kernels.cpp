@@ -1,0 +1,57 @@
+// blalm bench kernels: the speed of single calculations.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "blalm/apps/bench/benches.h"
+#include "blalm/apps/bench/command_line.h"
+#include "blalm/apps/bench/kernel_bench.h"
+#include "blalm/apps/bench/machine.h"
+
+namespace blalm {
+namespace {
+
+using namespace bench;
+
+ExitCode run(int argc, char** argv) {
+  Workload w;
+  w.preset = "full";
+  BenchPage page{
+      {"bench kernels", "",
+       "Times the operations of a training step one by one, at the sizes of a model with one layer, then the "
+       "optimizer's updates, then every implementation of the matrix product on the step's products.",
+       "bench kernels --preset full --size small --batch 8 --seq 512 --precision bf16"},
+      w.fields(),
+      w.model.fields()};
+  page.fields.append(w.sequence_fields());
+  page.settings.append(w.optim.fields());
+  const ParsedOptions parsed = parse(page, w, {argv + 1, argv + argc});
+  if (parsed.help) return ExitCode::kDone;
+  w.batch = w.micro_batch;  // sizes are those of one micro-batch
+
+  OpBench ops(w);
+  for (std::int64_t i = -w.warmup; i < w.repeats; ++i) ops.run(i >= 0);
+  fmt::print("{}\n{} {}, {}, {} threads, {} x {} tokens, medians of {}\n\n{}\n", machine_line(), w.preset, w.size,
+             w.precision_name(), w.threads, w.batch, w.seq, w.repeats, ops.report());
+  const std::vector<Timing> optimizer = time_optimizer(w);
+  fmt::print("{}\n", table(optimizer));
+  const std::vector<MatmulTiming> matmuls = time_matmuls(w);
+  fmt::print("{}", table(matmuls));
+  write_json(parsed, {{"preset", w.preset},
+                      {"size", w.size},
+                      {"threads", w.threads},
+                      {"precision", w.precision_name()},
+                      {"batch", w.batch},
+                      {"seq", w.seq},
+                      {"ops", ops.json()},
+                      {"optimizer", to_json(optimizer)},
+                      {"matmul", to_json(matmuls)},
+                      {"machine", machine_json()}});
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+constinit const Command bench_kernels{"kernels", "single operations, the optimizer, every matrix product", run};
+
+}  // namespace blalm

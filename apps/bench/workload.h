@@ -1,0 +1,49 @@
+// What is measured: a model, the sequences that it sees, and how it runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "blalm/apps/common/options.h"
+#include "blalm/apps/common/settings.h"
+#include "blalm/apps/train/run_config.h"
+#include "blalm/data/loader.h"
+#include "blalm/models/language_model.h"
+
+namespace blalm::bench {
+
+struct Workload {
+  std::string preset = "mlstm", size = "small";
+  std::int64_t vocab = 16000, batch = 8, seq = 512, micro_batch = 0;
+  PrecisionChoice precision = PrecisionChoice::automatic;
+  std::int64_t threads = 0, repeats = 7, warmup = 2;
+  bool recompute = false;
+  KernelPolicy kernels;
+  ModelConfig model;
+  OptimConfig optim;
+
+  // Options of all benchmarks, and those that some add. They refer to this struct.
+  Fields fields();
+  Fields sequence_fields();
+  Fields training_fields();
+
+  // Puts together preset, size, options and then `given` settings, and replaces automatic values. Throws ConfigError.
+  void resolve(const std::vector<Setting>& given, const Fields& settings);
+  Precision run_precision() const;
+  std::string precision_name() const { return precision == PrecisionChoice::bf16 ? "bf16" : "f32"; }
+  std::string optimizer_name() const { return optim.optimizer == OptimizerKind::muon ? "muon" : "adamw"; }
+  std::int64_t tokens() const { return batch * seq; }
+};
+
+// With drawn weights, running as the workload says.
+std::unique_ptr<LanguageModel> make_model(const Workload& workload);
+// Ids i32 [batch, length] drawn evenly from the vocabulary.
+Tensor random_ids(Rng& rng, std::int64_t batch, std::int64_t length, std::int64_t vocab);
+// One step's sequences in micro-batches. Targets are drawn like ids: a step costs the same whatever the text.
+std::vector<Batch> random_batches(const Workload& workload);
+
+// "mlstm small: 17.0 M parameters, bf16, 2 threads"
+std::string title(const Workload& workload, std::int64_t parameters);
+
+}  // namespace blalm::bench

@@ -1,0 +1,22 @@
+// The gradients of one training step, by micro-batches: what the trainer runs and the benchmark measures.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "blalm/data/loader.h"
+#include "blalm/models/language_model.h"
+
+namespace blalm {
+
+struct PassSeconds {
+  double forward = 0, backward = 0;
+};
+
+// Adds to the parameters' gradients those of the mean loss over the sequences of all micro-batches, each of which
+// counts by its share of them. Clears the tape before each; `after` sees it after each reverse sweep. Returns the loss,
+// and adds to `seconds`, unless it is null, what the passes took.
+double add_gradients(LanguageModel& model, Tape& tape, std::span<const Batch> micro_batches,
+                     PassSeconds* seconds = nullptr, const std::function<void(const Tape&)>& after = {});
+
+}  // namespace blalm
