@@ -4,6 +4,10 @@
 // In general each gradient is the product of dc with the other operand, transposed so that its shape comes out.
 #include "blalm/kernels/matmul.h"
 
+#include <numeric>
+#include <utility>
+#include <vector>
+
 #include "blalm/autograd/op.h"
 #include "blalm/ops/check.h"
 #include "blalm/ops/ops.h"
@@ -67,6 +71,21 @@ Var matmul(const Var& a, const Var& b, MatmulOptions o, Where where) {
       gradient(back.saved(0), !o.transpose_a, dc, false, o.transpose_b, db, o.alpha, add);
     }
   });
+}
+
+// c[..., m, n] = alpha Σ_k a[..., m, k, 1] b[..., 1, k, n], by broadcasting; sums in the compute dtype.
+Var composed::matmul(const Var& a, const Var& b, MatmulOptions o) {
+  const auto swapped = [](const Var& x) {
+    std::vector<int> axes(static_cast<std::size_t>(x.rank()));
+    std::iota(axes.begin(), axes.end(), 0);
+    std::swap(axes.end()[-1], axes.end()[-2]);
+    return ops::transpose(x, axes);
+  };
+  const DType wide = compute_dtype(a.dtype());
+  const Var left = ops::cast(o.transpose_a ? swapped(a) : a, wide), right = ops::cast(o.transpose_b ? swapped(b) : b, wide);
+  const Var columns = ops::reshape(left, left.shape().with_inserted(left.rank(), 1));
+  const Var rows = ops::reshape(right, right.shape().with_inserted(right.rank() - 2, 1));
+  return ops::cast(ops::scale(ops::sum(ops::mul(columns, rows), -2), o.alpha), a.dtype());
 }
 
 }  // namespace blalm::ops

@@ -156,6 +156,10 @@ Tensor token_losses(const Tensor& x, const Tensor& weight, const Tensor& targets
 // runs when KernelPolicy::composed is set. Each is defined beside its fused twin.
 namespace blalm::ops::composed {
 
+// These two make M·K·N and N·V numbers: for tests alone, whatever the policy.
+Var matmul(const Var& a, const Var& b, MatmulOptions options);
+Var embedding(const Tensor& ids, const Var& weight);
+
 Var linear(const Var& x, const Var& weight, const Var& bias);
 Var softmax(const Var& x);
 Var silu(const Var& x);
