@@ -84,9 +84,10 @@ std::string_view KernelBase::forced(const KernelPolicy& policy) const {
   return {};
 }
 
-void KernelBase::refuse_forced(std::string_view implementation, Reason reason) const {
-  throw ConfigError(fmt::format("[{}] implementation {} was asked for but declines: {}", name_, implementation, reason));
-}
+KernelDeclined::KernelDeclined(std::string_view kernel, std::string_view implementation, Reason reason)
+    : ConfigError(fmt::format("[{}] implementation {} was asked for but declines: {}", kernel, implementation, reason)),
+      kernel_(kernel),
+      implementation_(implementation) {}
 
 void KernelBase::refuse_all(const Reasons& reasons) const {
   std::string text;

@@ -36,6 +36,14 @@ TEST_CASE("cheap work stays on the calling thread") {
   int calls = 0;
   parallel_for(100, 1.0, [&](std::int64_t, std::int64_t) { ++calls; });
   CHECK(calls == 1);
+  std::atomic<int> shares{0};
+  {
+    const ParallelFloor none(0);
+    parallel_for(100, 1.0, [&](std::int64_t, std::int64_t) { ++shares; });
+  }
+  CHECK(shares == 4);
+  parallel_for(100, 1.0, [&](std::int64_t, std::int64_t) { ++shares; });
+  CHECK(shares == 5);
 }
 
 TEST_CASE("nested regions run serially") {

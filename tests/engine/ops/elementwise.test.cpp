@@ -7,7 +7,7 @@ using UnaryOp = Var (*)(const Var&, ops::Where);
 using BinaryOp = Var (*)(const Var&, const Var&, ops::Where);
 
 OpCensus unary(const std::string& name, UnaryOp f, Fill fill, Var (*composed)(const Var&) = nullptr, double far = 40) {
-  OpCensus op{name, {"unary", "unary_backward"}, {}, {}};
+  OpCensus op{name};
   const auto add = [&](const std::string& label, const Shape& shape, Fill how) {
     Case c;
     c.name = label;
@@ -28,7 +28,7 @@ OpCensus unary(const std::string& name, UnaryOp f, Fill fill, Var (*composed)(co
 }
 
 OpCensus binary(const std::string& name, BinaryOp f, Fill second) {
-  OpCensus op{name, {"binary", "reduce"}, {}, {}};
+  OpCensus op{name};
   const auto add = [&](const std::string& label, const Shape& a, const Shape& b) {
     Case c;
     c.name = label;
@@ -51,7 +51,7 @@ OpCensus binary(const std::string& name, BinaryOp f, Fill second) {
 }
 
 OpCensus cast() {
-  OpCensus op{"cast", {}, {}, {}};
+  OpCensus op{"cast"};
   Case c;
   c.name = "to its own dtype";
   c.inputs = {{"x", {3, 5}}};
@@ -95,9 +95,16 @@ std::vector<OpCensus> elementwise() {
             [](const Var& x) { return ops::composed::soft_cap(x, 15); }),
       cast(),
   };
-  for (OpCensus& op : all)
+  for (OpCensus& op : all) {
+    if (op.op == "silu") {  // holds the census itself to both ways to differentiate
+      Case differences = op.cases[1];
+      differences.name = "odd, central differences";
+      differences.complex_step = false;
+      op.cases.push_back(differences);
+    }
     if (op.op == "soft_cap")
       op.errors.push_back({"cap of 0", [] { ops::soft_cap(f32({2}), 0); }, "[soft_cap] expected a cap above 0"});
+  }
   return all;
 }
 

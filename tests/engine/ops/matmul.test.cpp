@@ -3,14 +3,14 @@
 namespace blalm::census {
 
 std::vector<OpCensus> matmul() {
-  OpCensus op{"matmul", {"matmul"}, {}, {}};
+  OpCensus op{"matmul"};
   const auto add = [&](const std::string& name, const Shape& a, const Shape& b, ops::MatmulOptions o = {}) {
     Case c;
     c.name = name;
     c.inputs = {{"a", a}, {"b", b}};
     c.fused = one([o](auto in) { return ops::matmul(in[0], in[1], o); });
+    c.composed = one([o](auto in) { return ops::composed::matmul(in[0], in[1], o); });
     c.bf16 = true;
-    c.thread_tolerance = 1e-5;  // oneDNN may split the sum over k among threads
     op.cases.push_back(c);
   };
   add("1×1", {1, 1}, {1, 1});
@@ -30,7 +30,7 @@ std::vector<OpCensus> matmul() {
   add("no rows", {0, 4}, {4, 3});
   add("empty batch", {0, 2, 3}, {0, 3, 2});
 
-  OpCensus linear{"linear", {"matmul", "binary", "reduce"}, {}, {}}, linear_to{"linear_to", {}, {}, {}};
+  OpCensus linear{"linear"}, linear_to{"linear_to"};
   const auto add_linear = [&](const std::string& name, const Shape& x, std::int64_t out, bool bias) {
     Case c;
     c.name = name;
@@ -39,9 +39,13 @@ std::vector<OpCensus> matmul() {
     c.fused = one([bias](auto in) { return ops::linear(in[0], in[1], bias ? in[2] : Var()); });
     c.composed = one([bias](auto in) { return ops::composed::linear(in[0], in[1], bias ? in[2] : Var()); });
     c.bf16 = true;
-    c.thread_tolerance = 1e-5;
     linear.cases.push_back(c);
-    c.fused = one([bias](auto in) { return ops::linear_to(compute_dtype(in[0].dtype()), in[0], in[1], bias ? in[2] : Var()); });
+    c.name = name + ", to the compute dtype";  // bf16 x, f32 gates
+    c.fused = one(
+        [bias](auto in) { return ops::linear_to(compute_dtype(in[0].dtype()), in[0], in[1], bias ? in[2] : Var()); });
+    linear_to.cases.push_back(c);
+    c.name = name + ", to its own dtype";
+    c.fused = one([bias](auto in) { return ops::linear_to(in[0].dtype(), in[0], in[1], bias ? in[2] : Var()); });
     linear_to.cases.push_back(c);
   };
   add_linear("vector", {6}, 4, true);
@@ -50,7 +54,7 @@ std::vector<OpCensus> matmul() {
   add_linear("large", {2, 150, 64}, 96, true);
   add_linear("no rows", {0, 6}, 4, true);
 
-  OpCensus embedding{"embedding", {"embedding", "embedding_backward"}, {}, {}};
+  OpCensus embedding{"embedding"};
   for (const std::int64_t n : {0, 1, 7, 400}) {
     Case c;
     c.name = std::to_string(n) + " ids, many of them twice";
@@ -59,20 +63,62 @@ std::vector<OpCensus> matmul() {
     for (std::int64_t i = 0; i < n; ++i) ids.push_back(static_cast<std::int32_t>(i * i % 7));
     const Tensor t = Tensor::from_ids({n}, ids);
     c.fused = one([t](auto in) { return ops::embedding(t, in[0]); });
+    c.composed = one([t](auto in) { return ops::composed::embedding(t, in[0]); });
     c.bf16 = n < 10;
     embedding.cases.push_back(c);
   }
 
-  op.errors = {{"inner sizes", [] { ops::matmul(f32({2, 3}), f32({4, 5})); }, "[matmul] expected shapes [..., M, K] and [..., K, N] with equal leading axes, got f32[2, 3] and f32[4, 5]"},
-               {"batches", [] { ops::matmul(f32({2, 3, 4}), f32({3, 4, 5})); }, "with equal leading axes"},
-               {"vector", [] { ops::matmul(f32({3}), f32({3, 4})); }, "at least two axes"},
-               {"dtypes", [] { ops::matmul(f32({2, 3}), Tensor::zeros({3, 2}, DType::f64)); }, "expected b in f32"}};
-  linear.errors = {{"width", [] { ops::linear(f32({2, 3}), f32({4, 5})); }, "[linear] expected x [..., 5] for weight f32[4, 5], got f32[2, 3]"},
-                   {"bias", [] { ops::linear(f32({2, 3}), f32({4, 3}), f32({3})); }, "expected bias of [4]"}};
-  linear_to.errors = {{"dtype", [] { ops::linear_to(DType::bf16, f32({2, 3}), f32({4, 3})); }, "the dtype of x or its compute dtype, got bf16"}};
-  embedding.errors = {{"id too large", [] { ops::embedding(Tensor::full({2}, 11, DType::i32), f32({11, 2})); }, "[embedding] expected ids in [0, 11), got 11"},
-                      {"negative id", [] { ops::embedding(Tensor::full({2}, -1, DType::i32), f32({11, 2})); }, "got -1"},
-                      {"floats", [] { ops::embedding(f32({2}), f32({11, 2})); }, "expected ids in i32"}};
+  op.errors = {
+      {"inner sizes",
+       [] {
+         ops::matmul(f32({2, 3}), f32({4, 5}));
+       },
+       "[matmul] expected shapes [..., M, K] and [..., K, N] with equal leading axes, got f32[2, 3] and f32[4, 5]"},
+      {"batches",
+       [] {
+         ops::matmul(f32({2, 3, 4}), f32({3, 4, 5}));
+       },
+       "with equal leading axes"},
+      {"vector",
+       [] {
+         ops::matmul(f32({3}), f32({3, 4}));
+       },
+       "at least two axes"},
+      {"dtypes",
+       [] {
+         ops::matmul(f32({2, 3}), Tensor::zeros({3, 2}, DType::f64));
+       },
+       "expected b in f32"}};
+  linear.errors = {{"width",
+                    [] {
+                      ops::linear(f32({2, 3}), f32({4, 5}));
+                    },
+                    "[linear] expected x [..., 5] for weight f32[4, 5], got f32[2, 3]"},
+                   {"bias",
+                    [] {
+                      ops::linear(f32({2, 3}), f32({4, 3}), f32({3}));
+                    },
+                    "expected bias of [4]"}};
+  linear_to.errors = {{"dtype",
+                       [] {
+                         ops::linear_to(DType::bf16, f32({2, 3}), f32({4, 3}));
+                       },
+                       "the dtype of x or its compute dtype, got bf16"}};
+  embedding.errors = {{"id too large",
+                       [] {
+                         ops::embedding(Tensor::full({2}, 11, DType::i32), f32({11, 2}));
+                       },
+                       "[embedding] expected ids in [0, 11), got 11"},
+                      {"negative id",
+                       [] {
+                         ops::embedding(Tensor::full({2}, -1, DType::i32), f32({11, 2}));
+                       },
+                       "got -1"},
+                      {"floats",
+                       [] {
+                         ops::embedding(f32({2}), f32({11, 2}));
+                       },
+                       "expected ids in i32"}};
   return {op, linear, linear_to, embedding};
 }
 

@@ -60,7 +60,7 @@ Case make_case(const std::string& name, const Sizes& z, const Gates& gates, cons
 }
 
 OpCensus mlstm_census() {
-  OpCensus op{"mlstm", {"mlstm", "mlstm_backward"}, {}, {}};
+  OpCensus op{"mlstm"};
   const auto add = [&](const std::string& name, const Sizes& z, const Gates& gates, MlstmOptions options) -> Case& {
     return op.cases.emplace_back(make_case(name, z, gates, options));
   };
@@ -145,7 +145,7 @@ Call in_pieces(std::vector<std::int64_t> cuts, MlstmOptions options) {
 }
 
 OpCensus continue_census() {
-  OpCensus op{"mlstm_continue", {"mlstm"}, {}, {}};
+  OpCensus op{"mlstm_continue"};
   const auto add = [&](const std::string& name, const Sizes& z, std::vector<std::int64_t> cuts, MlstmOptions options) {
     Case c = make_case(name, z, kUsual, options);
     for (Input& in : c.inputs) in.differentiable = false;
