@@ -22,6 +22,10 @@ std::set<std::string> declared_ops() {
   return names;
 }
 
+#define BLALM_ENTRY(name) name,
+constexpr std::vector<OpCensus> (*kAll[])() = {BLALM_CENSUSES(BLALM_ENTRY)};
+#undef BLALM_ENTRY
+
 }  // namespace
 
 // BLALM_CENSUS=rms_norm runs one op alone (and skips the completeness checks).
