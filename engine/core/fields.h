@@ -91,7 +91,8 @@ class Fields {
   }
 
   void append(Fields other);
-  const std::vector<Field>& list() const { return list_; }
+  const std::vector<Field>& list() const& { return list_; }
+  const std::vector<Field>& list() const&& = delete;  // would outlive its list: for (… : config.fields().list())
   // Throws ConfigError with the nearest path when there is none of this name.
   const Field& at(std::string_view path) const;
   void set(std::string_view path, std::string_view value) const { at(path).set(value); }

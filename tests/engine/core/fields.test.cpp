@@ -3,11 +3,17 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <utility>
 
 #include "blalm/core/error.h"
 
 namespace blalm {
 namespace {
+
+// The list of a temporary would be gone with it.
+template <class F>
+concept HasList = requires(F&& fields) { std::forward<F>(fields).list(); };
+static_assert(HasList<Fields&> && HasList<const Fields&> && !HasList<Fields> && !HasList<const Fields>);
 
 enum class Colour { red, green };
 
