@@ -43,9 +43,10 @@ struct KernelPolicy {
   std::vector<std::pair<std::string, std::string>> forced;  // kernel name -> implementation name
 };
 
-// The policy of the calling thread. Threads start with the process default.
+// The policy of the calling thread: its KernelChoice, or else the process default.
 const KernelPolicy& kernel_policy();
-// Sets the process default. Throws ConfigError for a kernel or implementation that does not exist.
+// Sets the process default, which threads see at their next kernel. Throws ConfigError for a kernel or implementation
+// that does not exist.
 void set_default_kernel_policy(const KernelPolicy& policy);
 
 // While alive, the calling thread runs under another policy.
