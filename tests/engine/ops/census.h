@@ -2,11 +2,11 @@
 // driver (census.cpp) then checks, for every case of every op:
 //
 //   composed    outputs and all gradients equal those of the composed definition, in f64
-//   gradcheck   gradients equal complex-step derivatives (or central differences) of the forward pass, in f64. Inputs
-//   of
-//               up to 512 elements are checked element by element, larger ones at 32 elements and along 4 random
-//               directions. The error of an element is relative to its derivative, or to the root mean square of the
-//               gradient where the derivative is smaller than that: 1e-10 (1e-6 for central differences)
+//   gradcheck   gradients equal complex-step derivatives (or central differences) of the forward pass, in f64.
+//               Inputs of up to 512 elements (BLALM_CENSUS_ELEMENTS=N: up to N, for slow builds) are checked element
+//               by element, larger ones at 32 elements and along 4 random directions. The error of an element is
+//               relative to its derivative, or to the root mean square of the gradient where the derivative is
+//               smaller than that: 1e-10 (1e-6 for central differences)
 //   kernels     every implementation of every kernel that the op runs gives the same outputs and gradients as f64, in
 //               f32 and, where the case says so, in bf16; with memory poisoned by NaN before each run
 //   threads     1 and 3 threads give the same bits with each of these implementations, no work being too small to be

@@ -82,13 +82,13 @@ OpCensus mlstm_census() {
     add(name + ", remembering", {.T = 40}, kRemembering, options);
     add(name + ", extreme gates", {.T = 40}, kExtreme, options).f32_tolerance = kNearZeroNormaliser;
     add(name + ", equal gates", {.T = 40}, kEqual, options).f32_tolerance = 1e-4;
-    add(name + ", largest gates", {.T = 20}, kLargest, {.eps = 0, .chunk = 8, .form = form}).f32_tolerance =
+    add(name + ", largest gates", {.B = 1, .T = 20}, kLargest, {.eps = 0, .chunk = 8, .form = form}).f32_tolerance =
         kNearZeroNormaliser;
     // All is forgotten at once: df is 3e-7 of the sums that it is the difference of, and has no digits to compare.
-    add(name + ", smallest gates", {.T = 20}, kSmallest, {.eps = 0, .chunk = 8, .form = form})
+    add(name + ", smallest gates", {.B = 1, .T = 20}, kSmallest, {.eps = 0, .chunk = 8, .form = form})
         .inputs[4]
         .differentiable = false;
-    add(name + ", scale", {.T = 20, .D = 3, .E = 5}, kUsual, {.scale = 1, .eps = 0, .chunk = 8, .form = form});
+    add(name + ", scale", {.B = 1, .T = 20, .D = 3, .E = 5}, kUsual, {.scale = 1, .eps = 0, .chunk = 8, .form = form});
     add(name + ", no sequences", {.B = 0, .T = 20}, kUsual, options);
     add(name + ", no values", {.T = 20, .E = 0}, kUsual, options);
     add(name + ", one feature", {.T = 5, .H = 1, .G = 1, .D = 1, .E = 1}, kUsual, options);
