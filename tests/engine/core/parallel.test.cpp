@@ -58,9 +58,10 @@ TEST_CASE("nested regions run serially") {
 
 TEST_CASE("an exception on a worker reaches the caller") {
   const Threads threads(3);
-  CHECK_THROWS_WITH_AS(parallel_for(30, 1e6, [](std::int64_t, std::int64_t end) {
-                         if (end == 30) throw DataError("from a worker");
-                       }),
+  CHECK_THROWS_WITH_AS(parallel_for(30, 1e6,
+                                    [](std::int64_t, std::int64_t end) {
+                                      if (end == 30) throw DataError("from a worker");
+                                    }),
                        "from a worker", DataError);
 }
 

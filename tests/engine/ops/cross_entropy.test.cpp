@@ -18,7 +18,8 @@ Tensor some_targets(std::int64_t rows, std::int64_t vocabulary, bool ignore_some
 
 std::vector<OpCensus> cross_entropy() {
   OpCensus op{"cross_entropy"};
-  const auto add = [&](const std::string& name, std::int64_t rows, std::int64_t vocabulary, bool ignore, double spread = 1) {
+  const auto add = [&](const std::string& name, std::int64_t rows, std::int64_t vocabulary, bool ignore,
+                       double spread = 1) {
     Case c;
     c.name = name;
     c.inputs = {{"logits", {rows, vocabulary}, normal(0, spread)}};
@@ -36,7 +37,8 @@ std::vector<OpCensus> cross_entropy() {
   add("no rows", 0, 5, false);
 
   OpCensus head{"linear_cross_entropy"};
-  const auto add_head = [&](const std::string& name, std::int64_t rows, std::int64_t d, std::int64_t vocabulary, ops::HeadLossOptions o) {
+  const auto add_head = [&](const std::string& name, std::int64_t rows, std::int64_t d, std::int64_t vocabulary,
+                            ops::HeadLossOptions o) {
     Case c;
     c.name = name;
     c.inputs = {{"x", {rows, d}}, {"weight", {vocabulary, d}, as_gate(normal(0, 0.5))}};
@@ -62,10 +64,26 @@ std::vector<OpCensus> cross_entropy() {
   tokens.cases.push_back(c);
 
   const auto target = [](std::int32_t t) { return Tensor::full({2}, t, DType::i32); };
-  op.errors = {{"too large", [=] { ops::cross_entropy(f32({2, 5}), target(5)); }, "[cross_entropy] expected targets in [-1, 5), got 5"},
-               {"too small", [=] { ops::cross_entropy(f32({2, 5}), target(-2)); }, "got -2"},
-               {"rows", [=] { ops::cross_entropy(f32({3, 5}), target(1)); }, "expected targets of [3]"}};
-  head.errors = {{"width", [=] { ops::linear_cross_entropy(f32({2, 5}), f32({7, 4}), target(1)); }, "expected x [N, 4] for weight f32[7, 4]"}};
+  op.errors = {{"too large",
+                [=] {
+                  ops::cross_entropy(f32({2, 5}), target(5));
+                },
+                "[cross_entropy] expected targets in [-1, 5), got 5"},
+               {"too small",
+                [=] {
+                  ops::cross_entropy(f32({2, 5}), target(-2));
+                },
+                "got -2"},
+               {"rows",
+                [=] {
+                  ops::cross_entropy(f32({3, 5}), target(1));
+                },
+                "expected targets of [3]"}};
+  head.errors = {{"width",
+                  [=] {
+                    ops::linear_cross_entropy(f32({2, 5}), f32({7, 4}), target(1));
+                  },
+                  "expected x [N, 4] for weight f32[7, 4]"}};
   return {op, head, tokens};
 }
 

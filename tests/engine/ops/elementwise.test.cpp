@@ -45,8 +45,13 @@ OpCensus binary(const std::string& name, BinaryOp f, Fill second) {
   add("middle axis", {2, 3, 4}, {2, 1, 4});
   add("large", {129, 300}, {300});
   add("empty", {0, 4}, {4});
-  op.errors = {{"do not broadcast", [f] { f(f32({2, 3}), f32({2}), ops::Where::current()); }, "expected shapes that broadcast, got [2, 3] and [2]"},
-               {"mixed", [f] { f(f32({2}), Tensor::zeros({2}, DType::f64), ops::Where::current()); }, "expected operands of one dtype"}};
+  op.errors = {{"do not broadcast",
+                [f] {
+                  f(f32({2, 3}), f32({2}), ops::Where::current());
+                },
+                "expected shapes that broadcast, got [2, 3] and [2]"},
+               {"mixed", [f] { f(f32({2}), Tensor::zeros({2}, DType::f64), ops::Where::current()); },
+                "expected operands of one dtype"}};
   return op;
 }
 
@@ -65,7 +70,8 @@ OpCensus cast() {
   });
   c.f32_tolerance = 1e-2;
   op.cases.push_back(c);
-  op.errors = {{"from f64", [] { ops::cast(Tensor::zeros({2}, DType::f64), DType::f32); }, "expected f32 or bf16 on both sides"}};
+  op.errors = {{"from f64", [] { ops::cast(Tensor::zeros({2}, DType::f64), DType::f32); },
+                "expected f32 or bf16 on both sides"}};
   return op;
 }
 
@@ -78,8 +84,10 @@ std::vector<OpCensus> elementwise() {
       binary("mul", ops::mul, normal()),
       binary("div", ops::div, uniform(0.5, 2)),
       binary("maximum", ops::maximum, normal()),
-      unary("add_scalar", [](const Var& x, ops::Where w) { return ops::add_scalar(x, 1.5, w); }, normal()),
-      unary("scale", [](const Var& x, ops::Where w) { return ops::scale(x, -0.75, w); }, normal()),
+      unary(
+          "add_scalar", [](const Var& x, ops::Where w) { return ops::add_scalar(x, 1.5, w); }, normal()),
+      unary(
+          "scale", [](const Var& x, ops::Where w) { return ops::scale(x, -0.75, w); }, normal()),
       unary("exp", ops::exp, normal(), nullptr, 0),
       unary("log", ops::log, uniform(0.1, 3)),
       unary("sqrt", ops::sqrt, uniform(0.1, 3)),
@@ -91,8 +99,9 @@ std::vector<OpCensus> elementwise() {
       unary("sigmoid", ops::sigmoid, normal()),
       unary("silu", ops::silu, normal(), ops::composed::silu),
       unary("log_sigmoid", ops::log_sigmoid, normal(), ops::composed::log_sigmoid),
-      unary("soft_cap", [](const Var& x, ops::Where w) { return ops::soft_cap(x, 15, w); }, normal(),
-            [](const Var& x) { return ops::composed::soft_cap(x, 15); }),
+      unary(
+          "soft_cap", [](const Var& x, ops::Where w) { return ops::soft_cap(x, 15, w); }, normal(),
+          [](const Var& x) { return ops::composed::soft_cap(x, 15); }),
       cast(),
   };
   for (OpCensus& op : all) {
