@@ -14,7 +14,8 @@ void check_shape(std::string_view op, std::string_view name, const Tensor& x, co
 void check_same_dtype(std::string_view op, std::string_view name, const Var& x, const Var& like);
 void check_dtype(std::string_view op, std::string_view name, const Tensor& x, DType expected);
 // "[op] expected <expected>, got <got>".
-[[noreturn]] void fail(std::string_view op, std::string_view expected, std::string_view got, std::string_view hint = {});
+[[noreturn]] void fail(std::string_view op, std::string_view expected, std::string_view got,
+                       std::string_view hint = {});
 
 // A tensor around one axis: [outer, n, inner].
 struct Around {
