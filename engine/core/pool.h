@@ -13,9 +13,7 @@ struct Location {
   const char* file = "";
   unsigned line_number = 0;
 
-  static constexpr Location current(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) {
-    return {file, line};
-  }
+  static constexpr Location current(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) { return {file, line}; }
   const char* file_name() const { return file; }
   unsigned line() const { return line_number; }
 };
@@ -23,10 +21,10 @@ struct Location {
 // One block of memory, 64-byte aligned, preceded by this header. Shared by reference counting.
 struct alignas(64) Storage {
   std::atomic<std::int32_t> references{1};
-  std::atomic<std::uint32_t> version{0};  // counts writes through mutable access
-  std::size_t bytes = 0;                  // usable size: that of the size class
-  Location last_write{};                  // who wrote last, for the saved-tensor check
-  bool inference = false;                 // made in inference mode: may not be saved for backward
+  std::atomic<std::uint32_t> version{0};   // counts writes through mutable access
+  std::size_t bytes = 0;                   // usable size: that of the size class
+  Location last_write{};                   // who wrote last, for the saved-tensor check
+  bool inference = false;                  // made in inference mode: may not be saved for backward
 
   std::byte* data() { return reinterpret_cast<std::byte*>(this) + sizeof(Storage); }
 };

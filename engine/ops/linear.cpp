@@ -29,8 +29,7 @@ Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias,
   check_rank("linear", "weight", weight, 2);
   if (x.rank() < 1) fail("linear", "x with at least one axis", x.value().str());
   const std::int64_t out = weight.dim(0), in = weight.dim(1);
-  if (x.dim(-1) != in)
-    fail("linear", "x [..., " + std::to_string(in) + "] for weight " + weight.value().str(), x.value().str());
+  if (x.dim(-1) != in) fail("linear", "x [..., " + std::to_string(in) + "] for weight " + weight.value().str(), x.value().str());
   if (weight.dtype() != x.dtype()) check_dtype("linear", "weight", weight.value(), compute_dtype(x.dtype()));
   if (bias.defined()) {
     check_shape("linear", "bias", bias.value(), {out});
@@ -71,8 +70,7 @@ Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias,
 }
 
 Var composed::linear(const Var& x, const Var& weight, const Var& bias) {
-  const Var y = ops::matmul(x.rank() == 1 ? ops::reshape(x, {1, x.dim(0)}) : x, ops::cast(weight, x.dtype()),
-                            {.transpose_b = true});
+  const Var y = ops::matmul(x.rank() == 1 ? ops::reshape(x, {1, x.dim(0)}) : x, ops::cast(weight, x.dtype()), {.transpose_b = true});
   const Var shaped = x.rank() == 1 ? ops::reshape(y, {weight.dim(0)}) : y;
   return bias.defined() ? ops::add(shaped, ops::cast(bias, x.dtype())) : shaped;
 }
