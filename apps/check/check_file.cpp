@@ -3,9 +3,11 @@
 
 namespace blalm::check {
 
-double CheckOptions::tolerance_for(const std::string& file) const {
-  if (tolerance > 0) return tolerance;
-  return file.find("extreme-gates") == std::string::npos ? 1e-4 : 1e-3;
+Tolerance CheckOptions::tolerance_for(const std::string& file) const {
+  if (tolerance > 0) return {tolerance, tolerance};
+  const double factor = file.find("extreme-gates") == std::string::npos ? 1 : 10;
+  if (dtype == DType::bf16) return {factor * 2e-2, factor * 3e-2};
+  return {factor * 1e-4, factor * 1e-4};
 }
 
 void check_file(const SafetensorsFile& file, const CheckOptions& options, Report& report) {

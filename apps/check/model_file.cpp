@@ -93,7 +93,7 @@ Results compute(const SafetensorsFile& file, const ModelConfig& config, const Ch
 class JudgeInDouble {
  public:
   JudgeInDouble(const SafetensorsFile& file, const ModelConfig& config, const CheckOptions& options)
-      : file_(file), config_(config), options_(options), tolerance_(options.tolerance_for(name_of(file))) {
+      : file_(file), config_(config), options_(options), tolerance_(options.tolerance_for(name_of(file)).gradient) {
     options_.dtype = DType::f64;
   }
 
@@ -135,15 +135,15 @@ void check_model(const SafetensorsFile& file, const CheckOptions& options, Repor
   check_contents(file, config);
   const Results results = compute(file, config, options);
 
-  const double tolerance = options.tolerance_for(name);
-  report.compare(name, "logits", results.logits, file.load("logits"), tolerance);
-  report.compare(name, "loss", results.loss, file.load("loss"), tolerance);
+  const Tolerance tolerance = options.tolerance_for(name);
+  report.compare(name, "logits", results.logits, file.load("logits"), tolerance.result);
+  report.compare(name, "loss", results.loss, file.load("loss"), tolerance.result);
   JudgeInDouble judge(file, config, options);
   for (std::size_t i = 0; i < results.gradients.size(); ++i) {
     const auto& [parameter, gradient] = results.gradients[i];
     SecondOpinion second;
     if (options.dtype == DType::f32) second = [&, i] { return judge(i, results.gradients[i].second); };
-    report.compare(name, "grad/" + parameter, gradient, file.load("grad/" + parameter), tolerance, second);
+    report.compare(name, "grad/" + parameter, gradient, file.load("grad/" + parameter), tolerance.gradient, second);
   }
 }
 

@@ -108,7 +108,7 @@ void check_optim(const SafetensorsFile& file, const CheckOptions& options, Repor
     pointers.push_back(&p);
   }
   Optimizer optimizer(pointers, config);
-  const double tolerance = options.tolerance_for(file_name);
+  const double tolerance = options.tolerance_for(file_name).result;
   for (std::int64_t step = 1; step <= steps; ++step) {
     for (Parameter& p : parameters) {
       p.grad = file.load_as(at_step("grad", step, p.name), dtype);

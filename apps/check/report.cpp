@@ -40,7 +40,14 @@ void Report::compare(const std::string& file, const std::string& tensor, const T
 }
 
 void Report::bad_file(const std::string& file, const std::string& message) {
-  ++bad_;
+  bad_ = true;
+  fail_file(file, message);
+}
+
+void Report::declined(const std::string& file, const std::string& message) { fail_file(file, message); }
+
+void Report::fail_file(const std::string& file, const std::string& message) {
+  ++failed_;
   std::fflush(stdout);
   const bool named = message.find(file.substr(file.find_last_of('/') + 1)) != std::string::npos;
   fmt::print(stderr, "blalm: {}{}\n", named ? "" : file + ": ", message);
@@ -48,7 +55,7 @@ void Report::bad_file(const std::string& file, const std::string& message) {
 
 ExitCode Report::finish() const {
   fmt::print("{} passed, {} failed\n", passed_, failed_);
-  return bad_ > 0 ? ExitCode::kData : failed_ > 0 ? ExitCode::kNumeric : ExitCode::kDone;
+  return bad_ ? ExitCode::kData : failed_ > 0 ? ExitCode::kNumeric : ExitCode::kDone;
 }
 
 }  // namespace blalm::check

@@ -22,14 +22,19 @@ class Report {
   // Prints the line of one tensor and counts it.
   void compare(const std::string& file, const std::string& tensor, const Tensor& got, const Tensor& reference,
                double tolerance, const SecondOpinion& second = {});
-  // Prints a file that could not be checked.
+  // A file that cannot be read or does not fit: prints why and counts it as one failure.
   void bad_file(const std::string& file, const std::string& message);
-  // Prints "N passed, M failed"; 0, or 4 on a mismatch, 3 on a bad file.
+  // The same for a file that the kernels asked for do not take.
+  void declined(const std::string& file, const std::string& message);
+  // Prints "N passed, M failed": tensors, and files without tensors to count. 0, or 4 on a failure, 3 on a bad file.
   ExitCode finish() const;
 
  private:
+  void fail_file(const std::string& file, const std::string& message);
+
   std::string current_;
-  int passed_ = 0, failed_ = 0, bad_ = 0;
+  int passed_ = 0, failed_ = 0;
+  bool bad_ = false;
 };
 
 }  // namespace blalm::check

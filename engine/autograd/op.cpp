@@ -4,6 +4,7 @@
 
 #include "blalm/autograd/modes.h"
 #include "blalm/core/error.h"
+#include "blalm/kernels/accumulate.h"
 
 namespace blalm {
 namespace {
@@ -19,7 +20,8 @@ Op::Op(std::string_view name, std::span<const Var> inputs, Location where)
     if (!v.requires_grad()) continue;
     v.tape()->value_of(v, name.data());
     if (tape_ != nullptr && tape_ != v.tape())
-      throw ConfigError(expected_got(name, "inputs of one tape", "inputs of two (pass values into recompute() as inputs)"));
+      throw ConfigError(
+          expected_got(name, "inputs of one tape", "inputs of two (pass values into recompute() as inputs)"));
     tape_ = v.tape();
   }
   if (tape_ != nullptr && !tape_->recording()) tape_ = nullptr;
@@ -58,8 +60,9 @@ std::vector<Var> Op::finish(std::span<const Tensor> outputs, std::vector<Tensor>
   for (Tensor& t : saved) {
     if (t.defined()) {
       if (t.storage()->inference)
-        throw ConfigError(fmt::format("[{}] cannot save a tensor made in inference mode for backward (clone() it first), at {}",
-                                      name_, place(where_)));
+        throw ConfigError(
+            fmt::format("[{}] cannot save a tensor made in inference mode for backward (clone() it first), at {}",
+                        name_, place(where_)));
       node.saved_bytes += t.bytes();
     }
     const std::uint32_t version = t.version();
@@ -93,22 +96,41 @@ bool Backward::want(int input) const { return node().inputs[static_cast<std::siz
 const Tensor& Backward::saved(int index) const {
   const SavedTensor& s = node().saved[static_cast<std::size_t>(index)];
   if (s.tensor.defined() && s.tensor.version() != s.version)
-    throw NumericError(fmt::format("[{}] a tensor saved for backward at {} was overwritten at {} (clone() it before writing)",
-                                   node().op, place(node().where), place(s.tensor.storage()->last_write)));
+    throw NumericError(
+        fmt::format("[{}] a tensor saved for backward at {} was overwritten at {} (clone() it before writing)",
+                    node().op, place(node().where), place(s.tensor.storage()->last_write)));
   return s.tensor;
 }
 
 void Backward::give(int input, Tensor gradient) {
-  if (want(input)) tape_.add_gradient(node().inputs[static_cast<std::size_t>(input)].id, std::move(gradient));
+  if (!want(input)) return;
+  if (!observed_) return tape_.add_gradient(node().inputs[static_cast<std::size_t>(input)].id, std::move(gradient));
+  Tensor& given = given_[static_cast<std::size_t>(input)];
+  if (!given.defined()) {
+    given = std::move(gradient);
+  } else {
+    if (!given.unique()) given = given.clone();
+    kernels::accumulate({given, gradient});
+  }
 }
 
 Backward::Slot Backward::slot(int input) {
   Value& v = tape_.values_[static_cast<std::size_t>(node().inputs[static_cast<std::size_t>(input)].id)];
+  if (observed_) {
+    Tensor& given = given_[static_cast<std::size_t>(input)];
+    if (!given.defined()) {
+      given = Tensor::empty(v.shape, v.parameter != nullptr ? compute_dtype(v.dtype) : v.dtype);
+      return {given, false};
+    }
+    if (!given.unique()) given = given.clone();
+    return {given, true};
+  }
   if (v.parameter != nullptr) {
     Parameter& p = *v.parameter;
     if (!p.grad.defined()) p.grad = Tensor::empty(p.value.shape(), compute_dtype(p.value.dtype()));
     const bool add = p.has_grad;
     p.has_grad = true;
+    v.reached = true;
     return {p.grad, add};
   }
   if (!v.grad.defined()) {

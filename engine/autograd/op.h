@@ -65,11 +65,15 @@ class Backward {
 
  private:
   friend class Tape;
-  Backward(Tape& tape, NodeId node) : tape_(tape), id_(node) {}
+  Backward(Tape& tape, NodeId node, bool observed) : tape_(tape), id_(node), observed_(observed) {
+    if (observed) given_.resize(this->node().inputs.size());
+  }
   const Node& node() const { return tape_.nodes_[static_cast<std::size_t>(id_)]; }
 
   Tape& tape_;
   NodeId id_;
+  bool observed_;              // by hooks: gradients stay apart, in given_
+  std::vector<Tensor> given_;  // one an input
   std::vector<Tensor> zeros_;  // stand-ins for missing output gradients
 };
 

@@ -11,11 +11,11 @@ namespace blalm {
 enum class Role { matrix, embedding, vector, gate, scalar, convolution };
 
 struct Parameter {
-  std::string name;      // "model.layers.0.mlstm.q_proj.weight"
+  std::string name;  // "model.layers.0.mlstm.q_proj.weight"
   Role role = Role::matrix;
-  Tensor value;          // master weight: f32 (f64 or c128 in tests)
-  Tensor grad;           // same shape; undefined until the first backward
-  bool has_grad = false; // false: the next gradient overwrites `grad`; true: it is added
+  Tensor value;           // master weight: f32 (f64 or c128 in tests)
+  Tensor grad;            // same shape; undefined until the first backward
+  bool has_grad = false;  // false: the next gradient overwrites `grad`; true: it is added
 
   // Forgets the gradient but keeps its buffer.
   void zero_grad() { has_grad = false; }

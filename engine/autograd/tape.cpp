@@ -27,11 +27,22 @@ Var Tape::leaf(Tensor value, std::string name) {
 
 Var Tape::parameter(Parameter& p) {
   if (!recording() || InferenceMode::active()) return Var(p.value);
-  if (auto it = parameters_.find(&p); it != parameters_.end()) return Var(p.value, this, it->second, generation_);
-  Var v = leaf(p.value, p.name);
+  return Var(p.value, this, id_of(p), generation_);
+}
+
+ValueId Tape::id_of(Parameter& p) {
+  if (auto it = parameters_.find(&p); it != parameters_.end()) return it->second;
+  const Var v = leaf(p.value, p.name);
   values_.back().parameter = &p;
   parameters_.emplace(&p, v.id());
-  return v;
+  return v.id();
+}
+
+void Tape::adopt(Parameter& p, bool reached, std::vector<GradientHook> hooks) {
+  if (hooks.empty() && !parameters_.contains(&p)) return;
+  const ValueId id = id_of(p);
+  values_[index(id)].reached |= reached;
+  for (GradientHook& hook : hooks) gradient_hooks_[id].push_back(std::move(hook));
 }
 
 Var Tape::add_value(Tensor value, NodeId producer) {
@@ -63,10 +74,21 @@ Tensor Tape::grad(const Var& v) const {
 void Tape::retain_grad(const Var& v) { value_of(v, "tape.retain_grad").retain = true; }
 
 void Tape::on_gradient(const Var& v, GradientHook hook) {
+  if (rehearsing() && !v.requires_grad()) return;
   value_of(v, "tape.on_gradient");
   gradient_hooks_[v.id()].push_back(std::move(hook));
 }
-void Tape::on_node(NodeId node, BackwardHook hook) { node_hooks_[node].push_back(std::move(hook)); }
+void Tape::on_node(NodeId node, BackwardHook hook) {
+  if (!rehearsing()) node_hooks_[node].push_back(std::move(hook));
+}
+void Tape::on_node(const Var& output, BackwardHook hook) {
+  if (rehearsing() && !output.requires_grad()) return;
+  const Value& value = value_of(output, "tape.on_node");
+  if (value.producer < 0)
+    throw ConfigError(
+        expected_got("tape.on_node", "the output of an operation", "a leaf", "on_gradient() takes leaves"));
+  on_node(value.producer, std::move(hook));
+}
 void Tape::on_forward(ForwardHook hook) { forward_hooks_.push_back(std::move(hook)); }
 void Tape::on_backward(BackwardHook hook) { backward_hooks_.push_back(std::move(hook)); }
 
@@ -76,6 +98,7 @@ void Tape::add_gradient(ValueId id, Tensor g) {
     throw ShapeError(expected_got("backward", fmt::format("a gradient of {}", v.shape.str()), g.shape().str()));
   if (v.parameter != nullptr) {
     Parameter& p = *v.parameter;
+    v.reached = true;
     if (p.has_grad) {
       kernels::accumulate({p.grad, g});
     } else {
@@ -103,24 +126,31 @@ void Tape::backward(const Var& loss) {
 
 void Tape::backward(std::span<const Var> outputs, std::span<const Tensor> gradients) {
   if (outputs.size() != gradients.size())
-    throw ShapeError(expected_got("backward", fmt::format("{} gradients", outputs.size()), fmt::format("{}", gradients.size())));
+    throw ShapeError(
+        expected_got("backward", fmt::format("{} gradients", outputs.size()), fmt::format("{}", gradients.size())));
   if (swept_) throw ConfigError("[backward] this tape has run backward already (record the step again after clear())");
   for (const Var& v : outputs) value_of(v, "backward");
   swept_ = true;
   for (std::size_t i = 0; i < outputs.size(); ++i)
     if (gradients[i].defined()) add_gradient(outputs[i].id(), gradients[i]);
   for (auto id = static_cast<NodeId>(nodes_.size()) - 1; id >= 0; --id) run_node(id);
-  for (std::size_t i = 0; i < values_.size(); ++i)
-    if (values_[i].producer < 0) run_gradient_hooks(static_cast<ValueId>(i));
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (values_[i].producer >= 0) continue;
+    const auto id = static_cast<ValueId>(i);
+    if (outer_ != nullptr && values_[i].parameter != nullptr)
+      outer_->adopt(*values_[i].parameter, values_[i].reached, std::move(gradient_hooks_[id]));
+    else
+      run_gradient_hooks(id);
+  }
 }
 
 void Tape::run_gradient_hooks(ValueId id) {
   const auto it = gradient_hooks_.find(id);
   if (it == gradient_hooks_.end()) return;
   Value& v = values_[index(id)];
-  Tensor& gradient = v.parameter != nullptr ? v.parameter->grad : v.grad;
-  if (gradient.defined())
-    for (auto& hook : it->second) hook(gradient);
+  // A parameter that this sweep did not reach may hold the gradient of an earlier one.
+  if (v.parameter != nullptr ? !v.reached : !v.grad.defined()) return;
+  for (auto& hook : it->second) hook(v.parameter != nullptr ? v.parameter->grad : v.grad);
 }
 
 void Tape::run_node(NodeId id) {
@@ -132,20 +162,17 @@ void Tape::run_node(NodeId id) {
   }
   if (reached) {
     const auto start = std::chrono::steady_clock::now();
-    Backward context(*this, id);
+    const auto own = node_hooks_.find(id);
+    const bool observed = !backward_hooks_.empty() || own != node_hooks_.end();
+    Backward context(*this, id, observed);
     node.backward(context);
     node.backward_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const auto own = node_hooks_.find(id);
-    if (!backward_hooks_.empty() || own != node_hooks_.end()) {
-      std::vector<Tensor> input_gradients;
-      for (const NodeInput& in : node.inputs) {
-        if (in.id == kConstant) input_gradients.emplace_back();
-        else if (const Value& v = values_[index(in.id)]; v.parameter != nullptr) input_gradients.push_back(v.parameter->grad);
-        else input_gradients.push_back(v.grad);
-      }
-      for (auto& hook : backward_hooks_) hook(*this, node, input_gradients);
+    if (observed) {
+      for (auto& hook : backward_hooks_) hook(*this, node, context.given_);
       if (own != node_hooks_.end())
-        for (auto& hook : own->second) hook(*this, node, input_gradients);
+        for (auto& hook : own->second) hook(*this, node, context.given_);
+      for (std::size_t i = 0; i < context.given_.size(); ++i)
+        if (context.given_[i].defined()) add_gradient(node.inputs[i].id, std::move(context.given_[i]));
     }
   }
   node.saved.clear();

@@ -34,20 +34,20 @@ struct NodeInput {
   ValueId id = kConstant;
   Shape shape;
   DType dtype = DType::f32;
-  bool given = false;                // false: an optional input that was left out
+  bool given = false;  // false: an optional input that was left out
 };
 
 // One operation that ran.
 struct Node {
-  std::string_view op;               // "rms_norm"
-  std::int32_t scope = 0;            // index for Tape::scope_name()
-  Location where;                    // source line that called the op
-  std::string_view implementation;   // of its kernel, "composed" or "view"
+  std::string_view op;              // "rms_norm"
+  std::int32_t scope = 0;           // index for Tape::scope_name()
+  Location where;                   // source line that called the op
+  std::string_view implementation;  // of its kernel, "composed" or "view"
   std::vector<NodeInput> inputs;
   std::vector<ValueId> outputs;
-  std::vector<SavedTensor> saved;    // emptied as the reverse sweep passes
-  std::int64_t saved_bytes = 0;      // what `saved` held
-  double flops = 0;                  // of the forward pass
+  std::vector<SavedTensor> saved;  // emptied as the reverse sweep passes
+  std::int64_t saved_bytes = 0;    // what `saved` held
+  double flops = 0;                // of the forward pass
   double forward_seconds = 0;
   double backward_seconds = 0;
   BackwardFunction backward;
@@ -57,15 +57,17 @@ struct Node {
 struct Value {
   Shape shape;
   DType dtype = DType::f32;
-  NodeId producer = -1;              // -1: a leaf
-  std::string name;                  // of a leaf; empty otherwise
-  Parameter* parameter = nullptr;    // where the gradient goes, for parameters
+  NodeId producer = -1;            // -1: a leaf
+  std::string name;                // of a leaf; empty otherwise
+  Parameter* parameter = nullptr;  // where the gradient goes, for parameters
+  bool reached = false;            // of a parameter: this sweep has brought a gradient
   Tensor grad;
-  bool retain = false;               // keep the gradient after the sweep (always for leaves)
+  bool retain = false;  // keep the gradient after the sweep (always for leaves)
 };
 
-using GradientHook = std::function<void(Tensor& grad)>;                                   // may replace the gradient
+using GradientHook = std::function<void(Tensor& grad)>;  // may replace the gradient
 using ForwardHook = std::function<void(const Tape&, const Node&, std::span<const Tensor> outputs)>;
+// What this node alone gives to each of its inputs; undefined where it gives nothing.
 using BackwardHook = std::function<void(const Tape&, const Node&, std::span<const Tensor> input_gradients)>;
 
 class Tape {
@@ -91,11 +93,16 @@ class Tape {
   // Forgets nodes and values, keeps hooks and memory: ready for the next step. Older Vars become invalid.
   void clear();
 
-  // --- hooks: run in the order in which they were added
-  void on_gradient(const Var& value, GradientHook hook);     // when the value's gradient is complete
-  void on_node(NodeId node, BackwardHook hook);              // after that node's backward
-  void on_forward(ForwardHook hook);                         // after each recorded operation
-  void on_backward(BackwardHook hook);                       // after each node's backward
+  // --- hooks: run in the order in which they were added, and inside recompute segments too
+  // When the value's gradient is complete. A parameter's is the sum in Parameter::grad, if this sweep added to it.
+  void on_gradient(const Var& value, GradientHook hook);
+  // After the backward of one node: that of an index, or the one that made `output`.
+  void on_node(NodeId node, BackwardHook hook);
+  void on_node(const Var& output, BackwardHook hook);
+  void on_forward(ForwardHook hook);  // after each recorded operation
+  // After each node's backward. A node that a hook looks at writes its gradients apart from those that other nodes gave
+  // before it, so that where there are several the last bit of their sum may be another.
+  void on_backward(BackwardHook hook);
 
   // --- looking at it
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -120,6 +127,11 @@ class Tape {
 
   Value& value_of(const Var& v, const char* caller);
   const Value& value_of(const Var& v, const char* caller) const;
+  // Whether this is the first run of a recompute segment, whose hooks are set when it runs again and is recorded.
+  bool rehearsing() const { return training() && !recording(); }
+  ValueId id_of(Parameter& parameter);
+  // Takes over what a recompute segment knows of a parameter: hooks wait for the gradient to be complete.
+  void adopt(Parameter& parameter, bool reached, std::vector<GradientHook> hooks);
   Var add_value(Tensor value, NodeId producer);
   void add_gradient(ValueId id, Tensor gradient);
   void run_node(NodeId id);
@@ -138,6 +150,7 @@ class Tape {
   Rng rng_;
   int no_grad_depth_ = 0;
   int training_depth_ = 0;  // the no_grad_depth_ that counts as training
+  Tape* outer_ = nullptr;   // of a recompute segment: the tape that it stands on
   std::uint32_t generation_ = 1;
   bool swept_ = false;
 };

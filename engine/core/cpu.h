@@ -7,14 +7,14 @@
 namespace blalm {
 
 struct CpuInfo {
-  std::string model;              // "Intel(R) Xeon(R) Processor"
-  int logical_cores = 1;          // that this process may use
-  std::int64_t l2_bytes = 0;      // a core; 0 when unknown
+  std::string model;          // "Intel(R) Xeon(R) Processor"
+  int logical_cores = 1;      // that this process may use
+  std::int64_t l2_bytes = 0;  // a core; 0 when unknown
   std::int64_t l3_bytes = 0;
-  bool avx2 = false;              // with FMA
-  bool avx512 = false;            // F, BW, DQ, VL
+  bool avx2 = false;    // with FMA
+  bool avx512 = false;  // F, BW, DQ, VL
   bool avx512_bf16 = false;
-  bool amx_bf16 = false;          // the instructions exist and the kernel lets this process use them
+  bool amx_bf16 = false;  // the instructions exist and the kernel lets this process use them
 };
 
 const CpuInfo& cpu();

@@ -50,7 +50,8 @@ std::vector<std::string> split_list(std::string_view text) {
 void Field::check_number(double value, std::string_view text) const {
   if (std::isfinite(value) && (exclusive_minimum ? value > minimum : value >= minimum) && value <= maximum) return;
   std::string range = "a finite number";
-  if (std::isfinite(minimum)) range = fmt::format("{} {}", exclusive_minimum ? "a number above" : "a number of at least", minimum);
+  if (std::isfinite(minimum))
+    range = fmt::format("{} {}", exclusive_minimum ? "a number above" : "a number of at least", minimum);
   if (std::isfinite(maximum)) range += fmt::format("{} at most {}", std::isfinite(minimum) ? " and" : ", of", maximum);
   throw ConfigError(expected_got(path(), range, text));
 }

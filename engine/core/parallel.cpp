@@ -16,6 +16,8 @@ std::atomic<int>& team() {
   return size;
 }
 
+std::atomic<double> parallel_floor{kParallelFloor};
+
 }  // namespace
 
 int num_threads() { return team().load(std::memory_order_relaxed); }
@@ -26,12 +28,16 @@ void set_num_threads(int threads) {
   omp_set_num_threads(threads);  // what oneDNN asks for
 }
 
+ParallelFloor::ParallelFloor(double operations) : previous_(parallel_floor.exchange(operations)) {}
+ParallelFloor::~ParallelFloor() { parallel_floor.store(previous_); }
+
 bool in_parallel() { return omp_in_parallel() != 0; }
 
 namespace detail {
 
 int team_size(std::int64_t items, double cost_per_item) {
-  if (static_cast<double>(items) * cost_per_item < kParallelFloor || in_parallel()) return 1;
+  const double floor = parallel_floor.load(std::memory_order_relaxed);
+  if (static_cast<double>(items) * cost_per_item < floor || in_parallel()) return 1;
   return static_cast<int>(std::min<std::int64_t>(num_threads(), items));
 }
 

@@ -17,6 +17,18 @@ bool in_parallel();
 // Below this many elementary operations (about 20 us of work) a region costs more than it gives.
 inline constexpr double kParallelFloor = 32768;
 
+// For tests: while alive, the process has another floor. 0: nothing is too small to be shared out.
+class ParallelFloor {
+ public:
+  explicit ParallelFloor(double operations);
+  ~ParallelFloor();
+  ParallelFloor(const ParallelFloor&) = delete;
+  ParallelFloor& operator=(const ParallelFloor&) = delete;
+
+ private:
+  double previous_;
+};
+
 namespace detail {
 int team_size(std::int64_t items, double cost_per_item);
 // Calls body(context, begin, end) on every thread of a team with its share of [0, items).
@@ -60,7 +72,8 @@ template <class Body>
 void parallel_blocks(std::int64_t items, std::int64_t block, double cost_per_item, Body&& body) {
   const std::int64_t blocks = (items + block - 1) / block;
   parallel_for(blocks, cost_per_item * static_cast<double>(block), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t b = first; b < last; ++b) body(b, b * block, b * block + block < items ? b * block + block : items);
+    for (std::int64_t b = first; b < last; ++b)
+      body(b, b * block, b * block + block < items ? b * block + block : items);
   });
 }
 

@@ -14,8 +14,10 @@ void fill(const Tensor& t, Draw&& draw) {
     T* out = static_cast<T*>(p);
     for (std::int64_t i = 0; i < t.numel(); ++i) {
       const double x = draw();
-      if constexpr (std::is_same_v<T, Complex>) out[i] = x;
-      else out[i] = static_cast<T>(static_cast<Compute<T>>(x));
+      if constexpr (std::is_same_v<T, Complex>)
+        out[i] = x;
+      else
+        out[i] = static_cast<T>(static_cast<Compute<T>>(x));
     }
   });
 }

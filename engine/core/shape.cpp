@@ -9,14 +9,16 @@
 
 namespace blalm {
 
-Shape::Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span<const std::int64_t>(dims.begin(), dims.size())) {}
+Shape::Shape(std::initializer_list<std::int64_t> dims)
+    : Shape(std::span<const std::int64_t>(dims.begin(), dims.size())) {}
 
 Shape::Shape(std::span<const std::int64_t> dims) {
   if (dims.size() > kMaxRank)
     throw ShapeError(expected_got("shape", fmt::format("at most {} axes", kMaxRank), fmt::format("{}", dims.size())));
   std::int64_t numel = 1;
   for (std::int64_t d : dims) {
-    if (d < 0) throw ShapeError(expected_got("shape", "sizes of 0 or more", fmt::format("[{}]", fmt::join(dims, ", "))));
+    if (d < 0)
+      throw ShapeError(expected_got("shape", "sizes of 0 or more", fmt::format("[{}]", fmt::join(dims, ", "))));
     if (__builtin_mul_overflow(numel, d, &numel))
       throw ShapeError(expected_got("shape", "fewer than 2^63 elements", fmt::format("[{}]", fmt::join(dims, ", "))));
     dims_[static_cast<std::size_t>(rank_++)] = d;
@@ -26,7 +28,8 @@ Shape::Shape(std::span<const std::int64_t> dims) {
 int Shape::axis(int a) const {
   const int positive = a < 0 ? a + rank_ : a;
   if (positive < 0 || positive >= rank_)
-    throw ShapeError(expected_got("shape", fmt::format("an axis in [{}, {})", -rank_, rank_), fmt::format("{} of {}", a, str())));
+    throw ShapeError(
+        expected_got("shape", fmt::format("an axis in [{}, {})", -rank_, rank_), fmt::format("{} of {}", a, str())));
   return positive;
 }
 

@@ -13,8 +13,8 @@ inline constexpr int kMaxRank = 6;
 
 class Shape {
  public:
-  Shape() = default;                                        // rank 0: a single number
-  Shape(std::initializer_list<std::int64_t> dims);          // throws ShapeError if rank > kMaxRank or a size < 0
+  Shape() = default;                                // rank 0: a single number
+  Shape(std::initializer_list<std::int64_t> dims);  // throws ShapeError if rank > kMaxRank or a size < 0
   explicit Shape(std::span<const std::int64_t> dims);
 
   int rank() const { return rank_; }
@@ -26,13 +26,13 @@ class Shape {
   // Axis counted from the front, for a possibly negative one.
   int axis(int possibly_negative) const;
 
-  Shape with(int axis, std::int64_t size) const;            // one size replaced
-  Shape without(int axis) const;                            // one axis removed
-  Shape with_inserted(int axis, std::int64_t size) const;   // one axis added before `axis`
+  Shape with(int axis, std::int64_t size) const;           // one size replaced
+  Shape without(int axis) const;                           // one axis removed
+  Shape with_inserted(int axis, std::int64_t size) const;  // one axis added before `axis`
 
   std::span<const std::int64_t> dims() const { return {dims_.data(), static_cast<std::size_t>(rank_)}; }
   bool operator==(const Shape& other) const;
-  std::string str() const;                                  // "[2, 64, 768]"
+  std::string str() const;  // "[2, 64, 768]"
 
  private:
   std::array<std::int64_t, kMaxRank> dims_{};

@@ -15,9 +15,12 @@ template <class From, class To>
 void convert(const From* from, To* to, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) {
     if constexpr (std::is_same_v<To, Complex> || std::is_same_v<From, Complex>) {
-      if constexpr (std::is_same_v<To, Complex> && std::is_same_v<From, Complex>) to[i] = from[i];
-      else if constexpr (std::is_same_v<To, Complex>) to[i] = static_cast<double>(from[i]);
-      else to[i] = static_cast<To>(static_cast<Compute<To>>(from[i].real()));
+      if constexpr (std::is_same_v<To, Complex> && std::is_same_v<From, Complex>)
+        to[i] = from[i];
+      else if constexpr (std::is_same_v<To, Complex>)
+        to[i] = static_cast<double>(from[i]);
+      else
+        to[i] = static_cast<To>(static_cast<Compute<To>>(from[i].real()));
     } else {
       to[i] = static_cast<To>(static_cast<Compute<To>>(static_cast<Compute<From>>(from[i])));
     }
@@ -26,8 +29,10 @@ void convert(const From* from, To* to, std::int64_t n) {
 
 template <class F>
 void visit_any(DType dtype, F&& f) {
-  if (dtype == DType::i32) f(TypeTag<std::int32_t>{});
-  else visit_floating(dtype, f);
+  if (dtype == DType::i32)
+    f(TypeTag<std::int32_t>{});
+  else
+    visit_floating(dtype, f);
 }
 
 }  // namespace
@@ -43,7 +48,11 @@ void Tensor::release() {
 }
 
 Tensor::Tensor(const Tensor& other)
-    : storage_(other.storage_), offset_(other.offset_), numel_(other.numel_), shape_(other.shape_), dtype_(other.dtype_) {
+    : storage_(other.storage_),
+      offset_(other.offset_),
+      numel_(other.numel_),
+      shape_(other.shape_),
+      dtype_(other.dtype_) {
   retain();
 }
 
@@ -127,8 +136,10 @@ Tensor Tensor::reshape(std::span<const std::int64_t> dims) const {
   std::int64_t known = 1;
   int unknown = -1;
   for (std::size_t i = 0; i < dims.size(); ++i) {
-    if (dims[i] == -1 && unknown < 0) unknown = static_cast<int>(i);
-    else known *= dims[i];
+    if (dims[i] == -1 && unknown < 0)
+      unknown = static_cast<int>(i);
+    else
+      known *= dims[i];
   }
   const auto fail = [&] {
     throw ShapeError(expected_got("reshape", fmt::format("a shape of {} elements", numel_),
@@ -182,8 +193,10 @@ void Tensor::fill(double value, Location where) const {
   visit_any(dtype_, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T v = [&] {
-      if constexpr (std::is_same_v<T, Complex>) return Complex(value);
-      else return static_cast<T>(static_cast<Compute<T>>(value));
+      if constexpr (std::is_same_v<T, Complex>)
+        return Complex(value);
+      else
+        return static_cast<T>(static_cast<Compute<T>>(value));
     }();
     std::fill_n(static_cast<T*>(p), numel_, v);
   });
@@ -214,8 +227,10 @@ double Tensor::at(std::int64_t i) const {
   double value = 0;
   visit_any(dtype_, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<T, std::int32_t>) value = data<T>()[i];
-    else value = static_cast<double>(real_part(data<T>()[i]));
+    if constexpr (std::is_same_v<T, std::int32_t>)
+      value = data<T>()[i];
+    else
+      value = static_cast<double>(real_part(data<T>()[i]));
   });
   return value;
 }

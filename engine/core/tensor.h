@@ -29,7 +29,9 @@ class Tensor {
   // Copies `values`, which must have shape.numel() elements (else ShapeError).
   template <class T>
   static Tensor from(const Shape& shape, std::span<const T> values);
-  static Tensor from_ids(const Shape& shape, std::span<const std::int32_t> ids) { return from<std::int32_t>(shape, ids); }
+  static Tensor from_ids(const Shape& shape, std::span<const std::int32_t> ids) {
+    return from<std::int32_t>(shape, ids);
+  }
 
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }
@@ -70,7 +72,7 @@ class Tensor {
   Tensor to(DType dtype) const;  // *this when the dtype is the same, a converted copy otherwise
   void fill(double value, Location where = Location::current()) const;
   void copy_from(const Tensor& source, Location where = Location::current()) const;  // converts; ShapeError on mismatch
-  double item() const;           // the only element; ShapeError when there are more
+  double item() const;                       // the only element; ShapeError when there are more
   double at(std::int64_t flat_index) const;  // any element as double (real part), slow: for tests and printing
 
   // Identity of the storage.

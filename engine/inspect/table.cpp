@@ -26,7 +26,8 @@ std::string inputs(const Tape& tape, const Node& node) {
 std::string outputs(const Tape& tape, const Node& node) {
   std::string text;
   for (const ValueId id : node.outputs)
-    text += (text.empty() ? "" : ", ") + name_of_value(tape, id) + " " + tape.values()[static_cast<std::size_t>(id)].shape.str();
+    text += (text.empty() ? "" : ", ") + name_of_value(tape, id) + " " +
+            tape.values()[static_cast<std::size_t>(id)].shape.str();
   return text;
 }
 
@@ -46,7 +47,12 @@ std::string human_bytes(std::int64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.{}f} {}", value, value < 10 ? 2 : value < 100 ? 1 : 0, units[unit]);
+  return unit == 0 ? fmt::format("{} B", bytes)
+                   : fmt::format("{:.{}f} {}", value,
+                                 value < 10    ? 2
+                                 : value < 100 ? 1
+                                               : 0,
+                                 units[unit]);
 }
 
 std::string table(const Tape& tape, TableOptions options) {
@@ -58,8 +64,9 @@ std::string table(const Tape& tape, TableOptions options) {
   std::int64_t saved = 0;
   for (std::size_t i = 0; i < tape.nodes().size(); ++i) {
     const Node& n = tape.nodes()[i];
-    std::vector<std::string> row = {fmt::format("{}", i), std::string(n.op), tape.scope_name(n.scope), inputs(tape, n),
-                                    outputs(tape, n), std::string(n.implementation), human_bytes(n.saved_bytes)};
+    std::vector<std::string> row = {fmt::format("{}", i),      std::string(n.op), tape.scope_name(n.scope),
+                                    inputs(tape, n),           outputs(tape, n),  std::string(n.implementation),
+                                    human_bytes(n.saved_bytes)};
     if (options.times) {
       row.push_back(fmt::format("{:.1f}", 1e6 * n.forward_seconds));
       row.push_back(fmt::format("{:.1f}", 1e6 * n.backward_seconds));
@@ -87,7 +94,8 @@ std::string table(const Tape& tape, TableOptions options) {
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
   }
-  text += fmt::format("{} nodes, {} saved for backward, {:.3g} MFLOP forward", tape.nodes().size(), human_bytes(saved), flops / 1e6);
+  text += fmt::format("{} nodes, {} saved for backward, {:.3g} MFLOP forward", tape.nodes().size(), human_bytes(saved),
+                      flops / 1e6);
   if (options.times) text += fmt::format(", {:.3f} ms forward, {:.3f} ms backward", 1e3 * forward, 1e3 * backward);
   return text + "\n";
 }

@@ -8,11 +8,12 @@
 namespace blalm::inspect {
 
 struct TableOptions {
-  bool times = true;      // forward and backward microseconds (left out where output must not change from run to run)
-  bool places = true;     // the source line that called each op
+  bool times = true;   // forward and backward microseconds (left out where output must not change from run to run)
+  bool places = true;  // the source line that called each op
 };
 
-// Columns: number, op, module, shapes of inputs -> outputs, implementation, bytes saved, times, place. Ends with totals.
+// Columns: number, op, module, shapes of inputs -> outputs, implementation, bytes saved, times, place. Ends with
+// totals.
 std::string table(const Tape& tape, TableOptions options = {});
 
 // "1.5 MB", "512 B": three significant digits, powers of 1024.

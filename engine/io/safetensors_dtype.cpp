@@ -100,16 +100,11 @@ const StoredType* find_stored_type(std::string_view name) {
 
 std::string_view stored_name(DType dtype) {
   switch (dtype) {
-    case DType::f32:
-      return "F32";
-    case DType::bf16:
-      return "BF16";
-    case DType::f64:
-      return "F64";
-    case DType::i32:
-      return "I32";
-    case DType::c128:
-      return {};
+    case DType::f32: return "F32";
+    case DType::bf16: return "BF16";
+    case DType::f64: return "F64";
+    case DType::i32: return "I32";
+    case DType::c128: return {};
   }
   return {};
 }

@@ -32,17 +32,14 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 
   bool start_object(std::size_t) override {
     switch (place_) {
-      case Place::kOutside:
-        place_ = Place::kTop;
-        break;
+      case Place::kOutside: place_ = Place::kTop; break;
       case Place::kTop:
         place_ = name_ == kMetadataKey ? Place::kMetadata : Place::kTensor;
         type_ = nullptr;
         shape_.reset();
         offsets_.reset();
         break;
-      default:
-        unexpected("an object");
+      default: unexpected("an object");
     }
     field_.clear();
     return true;

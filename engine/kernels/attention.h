@@ -49,6 +49,24 @@ struct AttentionBackwardArgs {
 };
 extern const Kernel<AttentionBackwardArgs> attention_backward;
 
+// The sizes of either call, and where rows stand: of [B, T, H, width] tensors in rows, of lse in elements.
+struct AttentionSizes {
+  std::int64_t batch, queries, keys, heads, groups, d, e;
+
+  template <class Args>
+  explicit AttentionSizes(const Args& a)
+      : batch(a.q.dim(0)),
+        queries(a.q.dim(1)),
+        keys(a.k.dim(1)),
+        heads(a.q.dim(2)),
+        groups(a.k.dim(2)),
+        d(a.q.dim(3)),
+        e(a.v.dim(3)) {}
+  std::int64_t query(std::int64_t b, std::int64_t i, std::int64_t h) const { return (b * queries + i) * heads + h; }
+  std::int64_t key(std::int64_t b, std::int64_t s, std::int64_t g) const { return (b * keys + s) * groups + g; }
+  std::int64_t lse(std::int64_t b, std::int64_t i, std::int64_t h) const { return (b * heads + h) * queries + i; }
+};
+
 // Visible (query, key) pairs of one head, for queries at [first, first + queries).
 std::int64_t visible_pairs(const Band& band, std::int64_t first, std::int64_t queries);
 

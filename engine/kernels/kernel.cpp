@@ -11,11 +11,11 @@
 namespace blalm {
 namespace {
 
-std::mutex default_mutex;
-KernelPolicy& default_policy() {
-  static KernelPolicy policy;
-  return policy;
-}
+// The process default is read by every kernel call of every thread, and written hardly ever: readers follow a pointer
+// to a policy that never changes and never goes.
+const KernelPolicy first_policy{};
+std::atomic<const KernelPolicy*> default_policy{&first_policy};
+
 // A thread follows the process default until a guard gives it a policy of its own.
 thread_local std::unique_ptr<KernelPolicy> thread_policy;
 
@@ -40,12 +40,17 @@ void validate(const KernelPolicy& policy) {
 
 }  // namespace
 
-const KernelPolicy& kernel_policy() { return thread_policy ? *thread_policy : default_policy(); }
+const KernelPolicy& kernel_policy() {
+  return thread_policy ? *thread_policy : *default_policy.load(std::memory_order_acquire);
+}
 
 void set_default_kernel_policy(const KernelPolicy& policy) {
   validate(policy);
-  std::lock_guard lock(default_mutex);
-  default_policy() = policy;
+  static std::mutex mutex;
+  static auto& all = *new std::vector<std::unique_ptr<const KernelPolicy>>;
+  const std::lock_guard lock(mutex);
+  all.push_back(std::make_unique<const KernelPolicy>(policy));
+  default_policy.store(all.back().get(), std::memory_order_release);
 }
 
 KernelChoice::KernelChoice(KernelPolicy policy) {
@@ -84,9 +89,10 @@ std::string_view KernelBase::forced(const KernelPolicy& policy) const {
   return {};
 }
 
-void KernelBase::refuse_forced(std::string_view implementation, Reason reason) const {
-  throw ConfigError(fmt::format("[{}] implementation {} was asked for but declines: {}", name_, implementation, reason));
-}
+KernelDeclined::KernelDeclined(std::string_view kernel, std::string_view implementation, Reason reason)
+    : ConfigError(fmt::format("[{}] implementation {} was asked for but declines: {}", kernel, implementation, reason)),
+      kernel_(kernel),
+      implementation_(implementation) {}
 
 void KernelBase::refuse_all(const Reasons& reasons) const {
   std::string text;

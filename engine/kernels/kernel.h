@@ -16,10 +16,23 @@
 #include <string_view>
 #include <vector>
 
+#include "blalm/core/error.h"
+
 namespace blalm {
 
 // A reason to decline; nullptr means "no objection".
 using Reason = const char*;
+
+// The policy forces an implementation that declines; the names are those of the lists.
+class KernelDeclined : public ConfigError {
+ public:
+  KernelDeclined(std::string_view kernel, std::string_view implementation, Reason reason);
+  std::string_view kernel() const { return kernel_; }
+  std::string_view implementation() const { return implementation_; }
+
+ private:
+  std::string_view kernel_, implementation_;
+};
 
 enum class Backend { automatic, cpu, onednn };
 
@@ -30,9 +43,10 @@ struct KernelPolicy {
   std::vector<std::pair<std::string, std::string>> forced;  // kernel name -> implementation name
 };
 
-// The policy of the calling thread. Threads start with the process default.
+// The policy of the calling thread: its KernelChoice, or else the process default.
 const KernelPolicy& kernel_policy();
-// Sets the process default. Throws ConfigError for a kernel or implementation that does not exist.
+// Sets the process default, which threads see at their next kernel. Throws ConfigError for a kernel or implementation
+// that does not exist.
 void set_default_kernel_policy(const KernelPolicy& policy);
 
 // While alive, the calling thread runs under another policy.
@@ -73,7 +87,6 @@ class KernelBase {
   Reason excluded(const KernelPolicy& policy, const Entry& entry) const;
   // The implementation that the policy forces for this kernel, or empty.
   std::string_view forced(const KernelPolicy& policy) const;
-  [[noreturn]] void refuse_forced(std::string_view implementation, Reason reason) const;
   [[noreturn]] void refuse_all(const Reasons& reasons) const;
 
   std::string_view name_;
@@ -103,8 +116,8 @@ class Kernel : public KernelBase {
   Kernel(std::string_view name, std::initializer_list<Implementation<Args>> list)
       : KernelBase(name, entries_of(list)), list_(list) {}
 
-  // Runs the first implementation that does not object; returns its name. Throws ConfigError when the policy forces
-  // one that declines, or when all decline.
+  // Runs the first implementation that does not object; returns its name. Throws KernelDeclined when the policy forces
+  // one that declines, ConfigError when all decline.
   std::string_view operator()(const Args& args) const {
     const KernelPolicy& policy = kernel_policy();
     const std::string_view wanted = forced(policy);
@@ -119,7 +132,7 @@ class Kernel : public KernelBase {
         runs_[i].fetch_add(1, std::memory_order_relaxed);
         return list_[i].name;
       }
-      if (!wanted.empty()) refuse_forced(wanted, reason);
+      if (!wanted.empty()) throw KernelDeclined(name_, entries_[i].name, reason);
       reasons[i] = reason;
     }
     refuse_all(reasons);

@@ -33,6 +33,11 @@ void check_dtype(std::string_view op, std::string_view name, const Tensor& x, DT
   if (!x.defined() || x.dtype() != expected) fail(op, fmt::format("{} in {}", name, name_of(expected)), x.str());
 }
 
+Around::Around(const Shape& shape, int axis) : n(shape[axis]) {
+  for (int i = 0; i < axis; ++i) outer *= shape[i];
+  for (int i = axis + 1; i < shape.rank(); ++i) inner *= shape[i];
+}
+
 Tensor as_rows(const Tensor& x) {
   const std::int64_t width = x.dim(-1);
   return x.reshape({width == 0 ? x.shape().without(-1).numel() : x.numel() / width, width});

@@ -1,9 +1,9 @@
 // Functions of each element.
 //   y = f(x)      dx = dy f'(x)
 //   y = f(a, b)   da = dy ∂f/∂a, db = dy ∂f/∂b, summed over the axes along which an operand was repeated
+#include "blalm/kernels/elementwise.h"
 #include "blalm/autograd/op.h"
 #include "blalm/core/error.h"
-#include "blalm/kernels/elementwise.h"
 #include "blalm/kernels/reduce.h"
 #include "blalm/ops/check.h"
 #include "blalm/ops/ops.h"
@@ -51,7 +51,8 @@ Tensor sum_to(Tensor g, const Shape& shape, DType dtype) {
 Tensor greater_or_equal(const Tensor& a, const Tensor& b, bool otherwise) {
   // 1 where max(a, b) is a, else 0; the complement when `otherwise`.
   const Tensor y = run(Binary::maximum, a, b);
-  const Tensor full_a = a.shape() == y.shape() ? a.to(y.dtype()) : run(Binary::add, a, Tensor::zeros(y.shape(), y.dtype()));
+  const Tensor full_a =
+      a.shape() == y.shape() ? a.to(y.dtype()) : run(Binary::add, a, Tensor::zeros(y.shape(), y.dtype()));
   Tensor mask = Tensor::empty(y.shape(), y.dtype());
   visit_floating(y.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -79,30 +80,29 @@ Var binary(Binary f, const Var& a, const Var& b, Where where) {
     const bool both = f != Binary::mul;
     saved = {both || b.requires_grad() ? a.value() : Tensor(), both || a.requires_grad() ? b.value() : Tensor()};
   }
-  return op.finish(y, std::move(saved),
-                   [f, sa = a.shape(), sb = b.shape(), da = a.dtype(), db = b.dtype()](Backward& back) {
-                     const Tensor& dy = back.dout();
-                     if (back.want(0)) {
-                       Tensor g = dy;
-                       if (f == Binary::mul) g = run(Binary::mul, dy, back.saved(1));
-                       if (f == Binary::div) g = run(Binary::div, dy, back.saved(1));
-                       if (f == Binary::maximum)
-                         g = run(Binary::mul, dy, greater_or_equal(back.saved(0), back.saved(1), false));
-                       back.give(0, sum_to(g, sa, da));
-                     }
-                     if (back.want(1)) {
-                       Tensor g = dy;
-                       if (f == Binary::sub) g = run(Unary::scale, dy, -1);
-                       if (f == Binary::mul) g = run(Binary::mul, dy, back.saved(0));
-                       if (f == Binary::div) {  // -dy a / b²
-                         const Tensor& b_value = back.saved(1);
-                         g = run(Unary::scale, run(Binary::div, run(Binary::div, run(Binary::mul, dy, back.saved(0)), b_value), b_value), -1);
-                       }
-                       if (f == Binary::maximum)
-                         g = run(Binary::mul, dy, greater_or_equal(back.saved(0), back.saved(1), true));
-                       back.give(1, sum_to(g, sb, db));
-                     }
-                   });
+  return op.finish(
+      y, std::move(saved), [f, sa = a.shape(), sb = b.shape(), da = a.dtype(), db = b.dtype()](Backward& back) {
+        const Tensor& dy = back.dout();
+        if (back.want(0)) {
+          Tensor g = dy;
+          if (f == Binary::mul) g = run(Binary::mul, dy, back.saved(1));
+          if (f == Binary::div) g = run(Binary::div, dy, back.saved(1));
+          if (f == Binary::maximum) g = run(Binary::mul, dy, greater_or_equal(back.saved(0), back.saved(1), false));
+          back.give(0, sum_to(g, sa, da));
+        }
+        if (back.want(1)) {
+          Tensor g = dy;
+          if (f == Binary::sub) g = run(Unary::scale, dy, -1);
+          if (f == Binary::mul) g = run(Binary::mul, dy, back.saved(0));
+          if (f == Binary::div) {  // -dy a / b²
+            const Tensor& b_value = back.saved(1);
+            g = run(Unary::scale,
+                    run(Binary::div, run(Binary::div, run(Binary::mul, dy, back.saved(0)), b_value), b_value), -1);
+          }
+          if (f == Binary::maximum) g = run(Binary::mul, dy, greater_or_equal(back.saved(0), back.saved(1), true));
+          back.give(1, sum_to(g, sb, db));
+        }
+      });
 }
 
 Var unary(Unary f, const Var& x, Where where, double c = 0) {

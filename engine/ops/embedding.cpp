@@ -25,4 +25,16 @@ Var embedding(const Tensor& ids, const Var& weight, Where where) {
   });
 }
 
+// A product with rows that are 1 at their id and 0 elsewhere.
+Var composed::embedding(const Tensor& ids, const Var& weight) {
+  const std::int64_t vocabulary = weight.dim(0), d = weight.dim(1), n = ids.numel();
+  Tensor one_hot = Tensor::zeros({n, vocabulary}, DType::i32);
+  std::int32_t* row = one_hot.mutable_data<std::int32_t>();
+  for (const std::int32_t id : ids.values<std::int32_t>()) {
+    row[id] = 1;
+    row += vocabulary;
+  }
+  return ops::reshape(ops::matmul(one_hot.to(weight.dtype()), weight), ids.shape().with_inserted(ids.rank(), d));
+}
+
 }  // namespace blalm::ops

@@ -36,25 +36,27 @@ Var tanh(const Var& x, Where where = Where::current());
 Var sigmoid(const Var& x, Where where = Where::current());
 Var silu(const Var& x, Where where = Where::current());
 Var log_sigmoid(const Var& x, Where where = Where::current());
-Var soft_cap(const Var& x, double cap, Where where = Where::current());   // cap·tanh(x / cap); cap > 0
-Var cast(const Var& x, DType dtype, Where where = Where::current());      // f32 <-> bf16
+Var soft_cap(const Var& x, double cap, Where where = Where::current());  // cap·tanh(x / cap); cap > 0
+Var cast(const Var& x, DType dtype, Where where = Where::current());     // f32 <-> bf16
 
 // --- reduce.cpp: along one axis, which stays with size 1 when `keep`.
 Var sum(const Var& x, int axis, bool keep = false, Where where = Where::current());
 Var mean(const Var& x, int axis, bool keep = false, Where where = Where::current());  // the axis may not be empty
-Var sum_all(const Var& x, Where where = Where::current());                // one number, shape []
+Var sum_all(const Var& x, Where where = Where::current());                            // one number, shape []
 Var cumsum(const Var& x, int axis, bool reverse = false, Where where = Where::current());
 // Largest value; a constant as far as the tape goes (a stabiliser, whose gradient cancels).
 Tensor max_constant(const Tensor& x, int axis, bool keep = false);
 
 // --- shape.cpp
-Var reshape(const Var& x, const Shape& shape, Where where = Where::current());        // a view
-Var transpose(const Var& x, std::span<const int> axes, Where where = Where::current());  // output axis i is input axis axes[i]
+Var reshape(const Var& x, const Shape& shape, Where where = Where::current());  // a view
+// Output axis i is input axis axes[i].
+Var transpose(const Var& x, std::span<const int> axes, Where where = Where::current());
 Var transpose(const Var& x, std::initializer_list<int> axes, Where where = Where::current());
 Var concat(std::span<const Var> parts, int axis, Where where = Where::current());
 Var slice(const Var& x, int axis, std::int64_t begin, std::int64_t end, Where where = Where::current());
 std::vector<Var> split(const Var& x, std::span<const std::int64_t> sizes, int axis, Where where = Where::current());
-Var repeat_heads(const Var& x, std::int64_t times, Where where = Where::current());   // [B,T,H,D] -> [B,T,H·times,D], each head `times` times in a row
+// [B,T,H,D] -> [B,T,H·times,D], each head `times` times in a row.
+Var repeat_heads(const Var& x, std::int64_t times, Where where = Where::current());
 
 // --- matmul.cpp, linear.cpp, embedding.cpp
 struct MatmulOptions {
@@ -77,8 +79,9 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
 Var embedding(const Tensor& ids, const Var& weight, Where where = Where::current());
 
 // --- softmax.cpp, rms_norm.cpp, head_norm.cpp
-Var softmax(const Var& x, Where where = Where::current());                // over the last axis
-// w x (mean(x²) + eps)^-1/2 over the last axis: x [..., d], weight [d]. Gives out_dtype (x's when not set: f32 -> bf16 is common).
+Var softmax(const Var& x, Where where = Where::current());  // over the last axis
+// w x (mean(x²) + eps)^-1/2 over the last axis: x [..., d], weight [d]. Gives out_dtype (x's when not set: f32 -> bf16
+// is common).
 Var rms_norm(const Var& x, const Var& weight, double eps, Where where = Where::current());
 Var rms_norm_to(DType out_dtype, const Var& x, const Var& weight, double eps, Where where = Where::current());
 // Layer norm of each head without bias (spec §5.7): x [B, T, H, E], weight [H, E].
@@ -87,22 +90,24 @@ Var head_norm(const Var& x, const Var& weight, double eps, Where where = Where::
 // --- rope.cpp, swiglu.cpp, short_conv.cpp, gate.cpp, dropout.cpp
 // Rotary positions, half-split (spec §4.4): x [B, T, H, D], D even; row t is rotated for position start + t.
 Var rope(const Var& x, double theta, std::int64_t start = 0, Where where = Where::current());
-Var swiglu(const Var& gate, const Var& up, Where where = Where::current());           // silu(gate) up
+Var swiglu(const Var& gate, const Var& up, Where where = Where::current());  // silu(gate) up
 // Causal depthwise convolution (spec §7): x [B, T, C], weight [C, K]; weight[:, K-1] meets the current position.
 Var short_conv(const Var& x, const Var& weight, bool silu = true, Where where = Where::current());
-Var sigmoid_gate(const Var& x, const Var& gate, Where where = Where::current());      // sigmoid(gate) x, the output gate of spec §5.7
+// sigmoid(gate) x, the output gate of spec §5.7.
+Var sigmoid_gate(const Var& x, const Var& gate, Where where = Where::current());
 // Zeroes each element with probability p in [0, 1) and scales the rest by 1/(1-p), with the tape's random numbers.
 Var dropout(Tape& tape, const Var& x, double p, Where where = Where::current());
 
 // --- attention.cpp
 struct AttentionOptions {
-  std::int64_t window = 0;   // a query sees its last `window` positions, itself included; 0: all of them
-  std::int64_t memory = 0;   // and the first `memory` positions, always causally (spec §8, §9); needs window > 0
-  double scale = 0;          // of q·k; 0: D^-1/2
+  std::int64_t window = 0;  // a query sees its last `window` positions, itself included; 0: all of them
+  std::int64_t memory = 0;  // and the first `memory` positions, always causally (spec §8, §9); needs window > 0
+  double scale = 0;         // of q·k; 0: D^-1/2
 };
-// Causal softmax attention: q [B, Tq, H, D], k [B, T, G, D], v [B, T, G, E] -> [B, Tq, H, E]; G divides H (grouped heads).
-// Tq = T to train; with Tq < T the queries stand at the last Tq positions (prefill and decoding with a cache). Memory is
-// linear in T, and time is when a window is set. ConfigError for a window or memory below 0, or memory without a window.
+// Causal softmax attention: q [B, Tq, H, D], k [B, T, G, D], v [B, T, G, E] -> [B, Tq, H, E]; G divides H (grouped
+// heads). Tq = T to train; with Tq < T the queries stand at the last Tq positions (prefill and decoding with a cache).
+// Memory is linear in T, and time is when a window is set. ConfigError for a window or memory below 0, or memory
+// without a window.
 Var attention(const Var& q, const Var& k, const Var& v, AttentionOptions options = {}, Where where = Where::current());
 
 // --- hedgehog.cpp
@@ -115,8 +120,8 @@ Var hedgehog(const Var& x, const Var& weight, const Var& bias, FeatureMap map, W
 
 // --- modulation.cpp
 enum class Modulation { fixed, tanh, sigmoid, raw, convex, clamp };  // spec §10
-// linear + rho(alpha) window; `convex` is (1 - rho) linear + rho window with rho = sigmoid(alpha); `fixed` has rho = 1 and
-// takes no alpha. linear, window [..., C]; alpha [n], n divides C, entry j rules the channels [j·C/n, (j+1)·C/n).
+// linear + rho(alpha) window; `convex` is (1 - rho) linear + rho window with rho = sigmoid(alpha); `fixed` has rho = 1
+// and takes no alpha. linear, window [..., C]; alpha [n], n divides C, entry j rules the channels [j·C/n, (j+1)·C/n).
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind, Where where = Where::current());
 
 // --- mlstm.cpp
@@ -128,18 +133,20 @@ struct MlstmState {
   Tensor m;  // [B, H]
 };
 struct MlstmOptions {
-  double scale = 0;                     // of q·k; 0: D^-1/2
+  double scale = 0;  // of q·k; 0: D^-1/2
   double eps = 1e-6;
-  std::int64_t chunk = 64;              // positions a chunk, for the chunkwise form
+  std::int64_t chunk = 64;                // positions a chunk, for the chunkwise form
   MlstmForm form = MlstmForm::automatic;  // automatic: chunkwise, or recurrent for T = 1
 };
-// The matrix LSTM (spec §5): q [B, T, H, D], k [B, T, G, D], v [B, T, G, E], input and forget gates i, f [B, T, H] before
-// exp and sigmoid (already soft-capped) -> [B, T, H, E]. G divides H. Gates have the compute dtype (f32 for bf16 q).
-Var mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, MlstmOptions options = {}, Where where = Where::current());
+// The matrix LSTM (spec §5): q [B, T, H, D], k [B, T, G, D], v [B, T, G, E], input and forget gates i, f [B, T, H]
+// before exp and sigmoid (already soft-capped) -> [B, T, H, E]. G divides H. Gates have the compute dtype (f32 for bf16
+// q).
+Var mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, MlstmOptions options = {},
+          Where where = Where::current());
 // The same, continuing from `state` (undefined members: from the start) and leaving the state after the last position
 // there. Not differentiable: for prefill and decoding.
-Tensor mlstm_continue(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& i, const Tensor& f, MlstmState& state,
-                      MlstmOptions options = {});
+Tensor mlstm_continue(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& i, const Tensor& f,
+                      MlstmState& state, MlstmOptions options = {});
 
 // --- cross_entropy.cpp
 inline constexpr std::int32_t kIgnore = -1;  // a target that is not predicted
@@ -147,8 +154,8 @@ inline constexpr std::int32_t kIgnore = -1;  // a target that is not predicted
 // bf16 logits). DataError for a target outside [-1, V).
 Var cross_entropy(const Var& logits, const Tensor& targets, Where where = Where::current());
 struct HeadLossOptions {
-  double soft_cap = 0;                  // of the logits; 0: none
-  std::int64_t rows = 0;                // rows a chunk; 0: chosen so that a chunk of logits stays in cache
+  double soft_cap = 0;    // of the logits; 0: none
+  std::int64_t rows = 0;  // rows a chunk; 0: chosen so that a chunk of logits stays in cache
 };
 // cross_entropy(linear(x, weight)), by chunks of rows, so that the [N, V] logits never exist: x [N, d], weight [V, d].
 Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets, HeadLossOptions options = {},
@@ -161,6 +168,10 @@ Tensor token_losses(const Tensor& x, const Tensor& weight, const Tensor& targets
 // The same functions written with simpler operations: their meaning, which tests hold the fused kernels to, and what
 // runs when KernelPolicy::composed is set. Each is defined beside its fused twin.
 namespace blalm::ops::composed {
+
+// These two make M·K·N and N·V numbers: for tests alone, whatever the policy.
+Var matmul(const Var& a, const Var& b, MatmulOptions options);
+Var embedding(const Tensor& ids, const Var& weight);
 
 Var linear(const Var& x, const Var& weight, const Var& bias);
 Var softmax(const Var& x);

@@ -12,18 +12,6 @@
 namespace blalm::ops {
 namespace {
 
-struct Split {
-  std::int64_t outer = 1, n = 1, inner = 1;
-};
-
-Split split_at(const Shape& shape, int axis) {
-  Split s;
-  s.n = shape[axis];
-  for (int i = 0; i < axis; ++i) s.outer *= shape[i];
-  for (int i = axis + 1; i < shape.rank(); ++i) s.inner *= shape[i];
-  return s;
-}
-
 // factor · (dy repeated along an axis of size 1 to `shape`).
 Tensor repeat(const Tensor& dy, const Shape& shape, double factor) {
   Tensor dx = Tensor::empty(shape, dy.dtype());
@@ -33,7 +21,7 @@ Tensor repeat(const Tensor& dy, const Shape& shape, double factor) {
 
 Var reduce_sum(std::string_view name, const Var& x, int possibly_negative, bool keep, double factor, Where where) {
   const int axis = x.shape().axis(possibly_negative);
-  const Split s = split_at(x.shape(), axis);
+  const Around s(x.shape(), axis);
   Op op(name, {x}, where);
   const Shape kept = x.shape().with(axis, 1);
   Tensor y = Tensor::empty(kept, x.dtype());
@@ -77,7 +65,7 @@ Var sum_all(const Var& x, Where where) {
 Var cumsum(const Var& x, int possibly_negative, bool reverse, Where where) {
   check_floating("cumsum", "x", x);
   const int axis = x.shape().axis(possibly_negative);
-  const Split s = split_at(x.shape(), axis);
+  const Around s(x.shape(), axis);
   Op op("cumsum", {x}, where);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   op.ran(kernels::cumsum({x.value(), y, s.outer, s.n, s.inner, reverse}));
@@ -91,7 +79,7 @@ Var cumsum(const Var& x, int possibly_negative, bool reverse, Where where) {
 
 Tensor max_constant(const Tensor& x, int possibly_negative, bool keep) {
   const int axis = x.shape().axis(possibly_negative);
-  const Split s = split_at(x.shape(), axis);
+  const Around s(x.shape(), axis);
   Tensor y = Tensor::empty(keep ? x.shape().with(axis, 1) : x.shape().without(axis), x.dtype());
   kernels::reduce({kernels::Reduce::max, x, y, s.outer, s.n, s.inner});
   return y;

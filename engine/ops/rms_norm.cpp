@@ -19,7 +19,11 @@ Var rms_norm_to(DType out_dtype, const Var& x, const Var& weight, double eps, Wh
   if (x.rank() < 1) fail("rms_norm", "x with at least one axis", x.value().str());
   check_shape("rms_norm", "weight", weight.value(), {x.dim(-1)});
   check_dtype("rms_norm", "weight", weight.value(), compute_dtype(x.dtype()));
-  if (kernel_policy().composed && out_dtype == x.dtype()) return composed::rms_norm(x, weight, eps);
+  const bool mixed = out_dtype != x.dtype();
+  if (mixed && (compute_dtype(x.dtype()) != DType::f32 || compute_dtype(out_dtype) != DType::f32))
+    fail("rms_norm", compute_dtype(x.dtype()) == DType::f32 ? "a result in f32 or bf16" : "a result in the dtype of x",
+         name_of(out_dtype));
+  if (kernel_policy().composed && !mixed) return composed::rms_norm(x, weight, eps);
 
   Op op("rms_norm", {x, weight}, where);
   const Tensor rows = as_rows(x.value());

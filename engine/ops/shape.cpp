@@ -24,17 +24,10 @@ void check_defined(std::string_view op, const Var& x) {
   if (!x.defined()) fail(op, "a tensor for x", "an undefined one");
 }
 
-// A tensor around one axis.
-struct Around {
-  std::int64_t outer = 1, n = 1, inner = 1;
-
-  Around(const Shape& shape, int axis) : n(shape[axis]) {
-    for (int i = 0; i < axis; ++i) outer *= shape[i];
-    for (int i = axis + 1; i < shape.rank(); ++i) inner *= shape[i];
-  }
-  // The blocks that [begin, …) of the axis covers.
-  kernels::Blocks blocks(const Tensor& whole, std::int64_t begin) const { return {whole, begin * inner, n * inner}; }
-};
+// The blocks that [begin, …) of an axis covers.
+kernels::Blocks blocks(const Around& a, const Tensor& whole, std::int64_t begin) {
+  return {whole, begin * a.inner, a.n * a.inner};
+}
 
 // [begin, end) of an axis: a view where that is one run of memory, else a copy, and then `implementation` names it.
 Tensor piece(const Tensor& x, int axis, std::int64_t begin, std::int64_t end, std::string_view& implementation) {
@@ -43,7 +36,7 @@ Tensor piece(const Tensor& x, int axis, std::int64_t begin, std::int64_t end, st
   if (a.outer == 1) return x.reshape({a.n, a.inner}).rows(begin, end).reshape(shape);
   Tensor y = Tensor::empty(shape, x.dtype());
   const std::int64_t size = (end - begin) * a.inner;
-  implementation = kernels::copy({a.blocks(x, begin), {y, 0, size}, a.outer, size});
+  implementation = kernels::copy({blocks(a, x, begin), {y, 0, size}, a.outer, size});
   return y;
 }
 
@@ -51,7 +44,7 @@ Tensor piece(const Tensor& x, int axis, std::int64_t begin, std::int64_t end, st
 void put_piece(const Tensor& dy, const Tensor& dx, int axis, std::int64_t begin, bool add) {
   const Around a(dx.shape(), axis);
   const std::int64_t size = dy.dim(axis) * a.inner;
-  kernels::copy({{dy, 0, size}, a.blocks(dx, begin), a.outer, size, add});
+  kernels::copy({{dy, 0, size}, blocks(a, dx, begin), a.outer, size, add});
 }
 
 Tensor permuted(const Tensor& x, const Axes& axes, std::string_view* implementation = nullptr) {
@@ -120,7 +113,7 @@ Var concat(std::span<const Var> parts, int possibly_negative, Where where) {
   std::int64_t begin = 0;
   for (const Var& p : parts) {
     const std::int64_t size = p.shape()[axis] * a.inner;
-    op.ran(kernels::copy({{p.value(), 0, size}, a.blocks(y, begin), a.outer, size}));
+    op.ran(kernels::copy({{p.value(), 0, size}, blocks(a, y, begin), a.outer, size}));
     begin += p.shape()[axis];
   }
   std::vector<std::int64_t> sizes;
@@ -133,7 +126,7 @@ Var concat(std::span<const Var> parts, int possibly_negative, Where where) {
       if (!back.want(static_cast<int>(i))) continue;
       const auto [dx, add] = back.slot(static_cast<int>(i));
       const std::int64_t size = sizes[i] * around.inner;
-      kernels::copy({around.blocks(dy, from), {dx, 0, size}, around.outer, size, add});
+      kernels::copy({blocks(around, dy, from), {dx, 0, size}, around.outer, size, add});
     }
   });
 }

@@ -104,13 +104,39 @@ TEST_CASE("a bad file is exit code 3, and the others are still checked") {
       run_blalm("check '" + path.string() + "' '" + kGolden + "/op-mlstm.safetensors' /nowhere/x.safetensors");
   CHECK(o.exit_code == 3);
   CHECK(contains(o, "grad/w"));
-  CHECK(contains(o, "6 passed, 0 failed\n"));
   CHECK(contains(o, "/nowhere/x.safetensors"));
+  CHECK_MESSAGE(o.output.ends_with("\n6 passed, 2 failed\n"), o.output);
 
   std::ofstream(folder.path / "cut.safetensors", std::ios::binary) << "\xff\xff\xff\x7f";
   const Outcome cut = run_blalm("check '" + (folder.path / "cut.safetensors").string() + "'");
   CHECK(cut.exit_code == 3);
   CHECK(contains(cut, "cut.safetensors"));
+  CHECK(cut.output.ends_with("\n0 passed, 1 failed\n"));
+}
+
+TEST_CASE("a forced kernel that declines a file fails that file, and the others are still checked") {
+  // oneDNN takes no f64, and of these only the Hedgehog map multiplies matrices.
+  const std::string forced = "check --dtype f64 --kernel matmul=onednn:f32 ",
+                    rope = "'" + kGolden + "/op-rope.safetensors' ";
+  const Outcome o =
+      run_blalm(forced + rope + "'" + kGolden + "/op-hedgehog.safetensors' '" + kGolden + "/op-rms-norm.safetensors'");
+  CHECK(o.exit_code == 4);
+  CHECK_MESSAGE(contains(o, "op-hedgehog.safetensors: [matmul] implementation onednn:f32 was asked for but declines: "),
+                o.output);
+  CHECK(contains(o, "\nop-rms-norm.safetensors\n"));
+  CHECK_MESSAGE(o.output.ends_with("\n5 passed, 1 failed\n"), o.output);
+  CHECK(run_blalm(forced + rope).exit_code == 0);
+}
+
+TEST_CASE("check in bf16 keeps weights and gates in f32 and has tolerances of its own") {
+  const Outcome all = run_blalm("check --dtype bf16 '" + kGolden + "'/op-*.safetensors");
+  CHECK_MESSAGE(all.exit_code == 0, all.output);
+  CHECK(contains(all, ", 0 failed\n"));
+  const Outcome tight = run_blalm("check --dtype bf16 --tolerance 1e-4 '" + kGolden + "/op-short-conv.safetensors'");
+  CHECK(tight.exit_code == 4);
+  CHECK(contains(tight, "\n0 passed, 3 failed\n"));
+  const Outcome f32 = run_blalm("check '" + kGolden + "/op-short-conv.safetensors'");
+  CHECK(contains(f32, "\n3 passed, 0 failed\n"));
 }
 
 TEST_CASE("wrong usage is exit code 2, in one line") {

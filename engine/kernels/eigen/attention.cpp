@@ -36,22 +36,6 @@ static_assert(kKeys >= kQueries && kKeys % 16 == 0);
 template <class T>
 constexpr T kLowestExponent = std::is_same_v<T, float> ? T(-87) : T(-708);
 
-struct Sizes {
-  std::int64_t batch, queries, keys, heads, groups, d, e;
-
-  template <class Args>
-  explicit Sizes(const Args& a)
-      : batch(a.q.dim(0)),
-        queries(a.q.dim(1)),
-        keys(a.k.dim(1)),
-        heads(a.q.dim(2)),
-        groups(a.k.dim(2)),
-        d(a.q.dim(3)),
-        e(a.v.dim(3)) {}
-  std::int64_t query(std::int64_t b, std::int64_t i, std::int64_t h) const { return (b * queries + i) * heads + h; }
-  std::int64_t key(std::int64_t b, std::int64_t s, std::int64_t g) const { return (b * keys + s) * groups + g; }
-};
-
 // Aligned work space of one thread, from the pool.
 template <class T>
 class Scratch {
@@ -165,7 +149,7 @@ struct RunningSoftmax {
 template <class X>
 void forward(const AttentionArgs& a) {
   using T = Compute<X>;
-  const Sizes n(a);
+  const AttentionSizes n(a);
   const X *q = a.q.data<X>(), *k = a.k.data<X>(), *v = a.v.data<X>();
   X* o = a.o.mutable_data<X>();
   T* lse = a.lse.mutable_data<T>();
@@ -203,7 +187,7 @@ void forward(const AttentionArgs& a) {
         const T factor = T(1) / total[r];
         X* out = o + n.query(b, i + r, h) * n.e;
         for (std::int64_t j = 0; j < n.e; ++j) out[j] = static_cast<X>(sums[r * n.e + j] * factor);
-        lse[(b * n.heads + h) * n.queries + i + r] = largest[r] + std::log(total[r]);
+        lse[n.lse(b, i + r, h)] = largest[r] + std::log(total[r]);
       }
     }
   });
@@ -232,7 +216,7 @@ void add_to_keys(T* sums, std::int64_t width, const MutableView<T>& scores, cons
 template <class X>
 void backward(const AttentionBackwardArgs& a) {
   using T = Compute<X>;
-  const Sizes n(a);
+  const AttentionSizes n(a);
   const X *q = a.q.data<X>(), *k = a.k.data<X>(), *v = a.v.data<X>(), *o = a.o.data<X>(), *d_o = a.d_o.data<X>();
   const T* lse = a.lse.data<T>();
   X* dq = a.dq.defined() ? a.dq.mutable_data<X>() : nullptr;
@@ -260,7 +244,7 @@ void backward(const AttentionBackwardArgs& a) {
       const View<T> query = load(q + n.query(b, i, h) * n.d, rows, n.d, n.heads * n.d, q_space);
       const View<T> out = load(o + n.query(b, i, h) * n.e, rows, n.e, n.heads * n.e, o_space);
       const View<T> d_out = load(d_o + n.query(b, i, h) * n.e, rows, n.e, n.heads * n.e, d_o_space);
-      const T* row_lse = lse + (b * n.heads + h) * n.queries + i;
+      const T* row_lse = lse + n.lse(b, i, h);
       for (std::int64_t r = 0; r < rows; ++r) delta[r] = d_out.row(r).dot(out.row(r));
       MutableView<T> query_sum(query_sums, rows, n.d, Eigen::OuterStride<>(n.d));
       query_sum.setZero();

@@ -30,28 +30,10 @@ void for_each_key(const VisibleKeys& keys, F&& f) {
   for (std::int64_t s = keys.window_begin; s < keys.end; ++s) f(s);
 }
 
-// Positions of rows in [B, T, H, width] tensors.
-struct Sizes {
-  std::int64_t batch, queries, keys, heads, groups, d, e;
-
-  template <class Args>
-  explicit Sizes(const Args& a)
-      : batch(a.q.dim(0)),
-        queries(a.q.dim(1)),
-        keys(a.k.dim(1)),
-        heads(a.q.dim(2)),
-        groups(a.k.dim(2)),
-        d(a.q.dim(3)),
-        e(a.v.dim(3)) {}
-  std::int64_t query(std::int64_t b, std::int64_t i, std::int64_t h) const { return (b * queries + i) * heads + h; }
-  std::int64_t key(std::int64_t b, std::int64_t s, std::int64_t g) const { return (b * keys + s) * groups + g; }
-  std::int64_t lse(std::int64_t b, std::int64_t i, std::int64_t h) const { return (b * heads + h) * queries + i; }
-};
-
 template <class T>
 void forward(const AttentionArgs& a) {
   using C = Compute<T>;
-  const Sizes n(a);
+  const AttentionSizes n(a);
   const T *q = a.q.data<T>(), *k = a.k.data<T>(), *v = a.v.data<T>();
   T* o = a.o.mutable_data<T>();
   C* lse = a.lse.mutable_data<C>();
@@ -89,7 +71,7 @@ void forward(const AttentionArgs& a) {
 template <class T>
 void backward(const AttentionBackwardArgs& a) {
   using C = Compute<T>;
-  const Sizes n(a);
+  const AttentionSizes n(a);
   const T *q = a.q.data<T>(), *k = a.k.data<T>(), *v = a.v.data<T>(), *o = a.o.data<T>(), *d_o = a.d_o.data<T>();
   const C* lse = a.lse.data<C>();
   T* dq = a.dq.defined() ? a.dq.mutable_data<T>() : nullptr;

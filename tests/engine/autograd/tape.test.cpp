@@ -27,7 +27,7 @@ TEST_CASE("the gradient of x² + 3x at 2 is 7") {
 TEST_CASE("a value used many times gets the sum of its gradients, without spoiling shared buffers") {
   Tape tape;
   const Var x = tape.leaf(values({1, 2}), "x");
-  const Var y = ops::add(x, x);        // both sides get the same buffer
+  const Var y = ops::add(x, x);  // both sides get the same buffer
   const Var z = ops::add(y, ops::add(y, x));
   tape.retain_grad(y);
   tape.backward(ops::sum_all(z));
@@ -101,7 +101,8 @@ TEST_CASE("a write to a saved tensor is an error that names both places") {
     message = e.what();
   }
   CHECK(message == "[mul] a tensor saved for backward at tests/engine/autograd/tape.test.cpp:" + earlier +
-                       " was overwritten at tests/engine/autograd/tape.test.cpp:" + line + " (clone() it before writing)");
+                       " was overwritten at tests/engine/autograd/tape.test.cpp:" + line +
+                       " (clone() it before writing)");
 }
 
 TEST_CASE("parameters collect gradients over several tapes until they are zeroed") {
@@ -155,6 +156,79 @@ TEST_CASE("gradient hooks see the whole gradient and may replace it") {
   CHECK(tape.grad(x).at(1) == 20);
 }
 
+TEST_CASE("a gradient hook of a parameter runs when this sweep reached it, not for what it held before") {
+  Parameter used{.name = "used", .value = values({2, 3}), .grad = {}};
+  Parameter idle{.name = "idle", .value = values({4, 5}), .grad = {}};
+  int calls_used = 0, calls_idle = 0;
+  const auto sweep = [&](bool both) {
+    Tape tape;
+    const Var u = tape.parameter(used), i = tape.parameter(idle);
+    tape.on_gradient(u, [&](Tensor&) { ++calls_used; });
+    tape.on_gradient(i, [&](Tensor&) { ++calls_idle; });
+    tape.backward(ops::sum_all(both ? ops::mul(u, i) : u));
+  };
+  sweep(true);
+  CHECK(calls_idle == 1);
+  idle.zero_grad();  // its buffer stays
+  sweep(false);
+  CHECK(calls_idle == 1);
+  idle.has_grad = true;  // as a micro-batch before this one left it
+  sweep(false);
+  CHECK(calls_idle == 1);
+  CHECK(calls_used == 3);
+}
+
+TEST_CASE("node hooks see what their node gave, not what others gave before") {
+  Parameter p{.name = "w", .value = values({2, 3}), .grad = {}};
+  double own = 0, whole = 0;
+  for (int micro_batch = 1; micro_batch <= 3; ++micro_batch) {
+    Tape tape;
+    const Var w = tape.parameter(p);
+    const Var a = ops::scale(w, 5), b = ops::scale(w, 7);
+    const Var ab = ops::add(a, b);
+    std::vector<double> seen;
+    const auto note = [&](const Tape&, const Node&, std::span<const Tensor> g) { seen.push_back(g[0].at(0)); };
+    tape.on_node(a, note);
+    tape.on_node(b, note);
+    tape.on_gradient(w, [&](Tensor& g) { whole = g.at(0); });
+    tape.backward(ops::sum_all(ops::mul(ab, ab)));
+    own = 2 * 12 * 2;  // d(12 w)² / d(12 w) at w = 2
+    CHECK(seen == std::vector<double>{7 * own, 5 * own});
+    CHECK(whole == micro_batch * 12 * own);
+    CHECK(p.grad.at(0) == whole);
+  }
+}
+
+TEST_CASE("a node hook needs an operation's output") {
+  Tape tape;
+  const Var x = tape.leaf(values({1}), "x");
+  CHECK_THROWS_WITH_AS(tape.on_node(x, [](const Tape&, const Node&, std::span<const Tensor>) {}),
+                       "[tape.on_node] expected the output of an operation, got a leaf (on_gradient() takes leaves)",
+                       ConfigError);
+}
+
+TEST_CASE("looking on changes no gradient: one input twice, shared buffers, every slot") {
+  Rng rng(5);
+  Parameter w{.name = "w", .value = Tensor::empty({6, 6}), .grad = {}};
+  const Tensor data = Tensor::empty({4, 6});
+  rng.fill_normal(w.value, 0, 1);
+  rng.fill_normal(data, 0, 1);
+  const auto gradients = [&](bool look) {
+    w.zero_grad();
+    Tape tape;
+    if (look) tape.on_backward([](const Tape&, const Node&, std::span<const Tensor>) {});
+    const Var x = tape.leaf(data, "x"), m = tape.parameter(w);
+    const Var y = ops::linear(ops::add(x, ops::linear(ops::mul(x, x), m)), m);
+    const Var parts[] = {y, y, ops::slice(x, 1, 1, 4)};
+    tape.backward(ops::sum_all(ops::square(ops::concat(parts, 1))));
+    return std::pair{tape.grad(x).clone(), w.grad.clone()};
+  };
+  const auto [dx, dw] = gradients(false);
+  const auto [dx_seen, dw_seen] = gradients(true);
+  for (std::int64_t i = 0; i < dx.numel(); ++i) CHECK(dx_seen.at(i) == doctest::Approx(dx.at(i)).epsilon(1e-5));
+  for (std::int64_t i = 0; i < dw.numel(); ++i) CHECK(dw_seen.at(i) == doctest::Approx(dw.at(i)).epsilon(1e-5));
+}
+
 TEST_CASE("tape hooks see every node, node hooks one, in order") {
   Tape tape;
   std::string log;
@@ -166,7 +240,8 @@ TEST_CASE("tape hooks see every node, node hooks one, in order") {
   });
   const Var x = tape.leaf(values({1, 2}), "x");
   const Var y = ops::exp(x);
-  tape.on_node(0, [&](const Tape&, const Node&, std::span<const Tensor> g) { log += "node:" + g[0].shape().str() + " "; });
+  tape.on_node(0,
+               [&](const Tape&, const Node&, std::span<const Tensor> g) { log += "node:" + g[0].shape().str() + " "; });
   tape.backward(ops::sum_all(y));
   CHECK(log == "f:exp[2] f:sum_all[] b:sum_all+ b:exp+ node:[2] ");
 }
@@ -181,7 +256,8 @@ TEST_CASE("inference mode records nothing, and its tensors cannot slip into trai
     made = ops::exp(x).value();
   }
   CHECK(tape.nodes().empty());
-  CHECK_THROWS_WITH_AS(ops::mul(x, made), doctest::Contains("[mul] cannot save a tensor made in inference mode"), ConfigError);
+  CHECK_THROWS_WITH_AS(ops::mul(x, made), doctest::Contains("[mul] cannot save a tensor made in inference mode"),
+                       ConfigError);
   CHECK_NOTHROW(ops::mul(x, made.clone()));
 }
 
@@ -189,7 +265,10 @@ TEST_CASE("misuse of a tape is an error, not a wrong number") {
   Tape tape, other;
   const Var x = tape.leaf(values({1, 2}), "x"), z = other.leaf(values({1, 2}), "z");
   CHECK_THROWS_WITH_AS(ops::add(x, z), doctest::Contains("[add] expected inputs of one tape"), ConfigError);
-  CHECK_THROWS_WITH_AS(tape.backward(x), "[backward] expected a loss of one element, got f32[2] (reduce it, or give a gradient for each output)", ShapeError);
+  CHECK_THROWS_WITH_AS(
+      tape.backward(x),
+      "[backward] expected a loss of one element, got f32[2] (reduce it, or give a gradient for each output)",
+      ShapeError);
   CHECK_THROWS_AS(tape.backward(Var(Tensor::scalar(1))), ConfigError);
   const Var loss = ops::sum_all(x);
   tape.backward(loss);

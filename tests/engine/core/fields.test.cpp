@@ -3,11 +3,19 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <utility>
 
 #include "blalm/core/error.h"
 
 namespace blalm {
 namespace {
+
+// The list of a temporary would be gone with it.
+template <class F>
+concept HasList = requires(F&& fields) {
+  std::forward<F>(fields).list();
+};
+static_assert(HasList<Fields&> && HasList<const Fields&> && !HasList<Fields> && !HasList<const Fields>);
 
 enum class Colour { red, green };
 
@@ -40,14 +48,15 @@ struct Example {
 TEST_CASE("every kind of field reads back what was set") {
   Example e;
   const Fields f = e.fields();
-  for (const auto& [key, text, shown] : std::vector<std::array<std::string, 3>>{{"size", "100k", "100000"},
-                                                                               {"seed", "18446744073709551615", "18446744073709551615"},
-                                                                               {"lr", "2e-4", "0.0002"},
-                                                                               {"tied", "false", "false"},
-                                                                               {"name", "a b", "a b"},
-                                                                               {"warmup", "2.5%", "2.5%"},
-                                                                               {"colour", "green", "green"},
-                                                                               {"files", "a,b", "a,b"}}) {
+  for (const auto& [key, text, shown] :
+       std::vector<std::array<std::string, 3>>{{"size", "100k", "100000"},
+                                               {"seed", "18446744073709551615", "18446744073709551615"},
+                                               {"lr", "2e-4", "0.0002"},
+                                               {"tied", "false", "false"},
+                                               {"name", "a b", "a b"},
+                                               {"warmup", "2.5%", "2.5%"},
+                                               {"colour", "green", "green"},
+                                               {"files", "a,b", "a,b"}}) {
     f.set("example." + key, text);
     CHECK(f.at("example." + key).get() == shown);
   }
@@ -60,14 +69,16 @@ TEST_CASE("every kind of field reads back what was set") {
 TEST_CASE("bad values name the key, what is allowed and what came") {
   Example e;
   const Fields f = e.fields();
-  CHECK_THROWS_WITH_AS(f.set("example.size", "0"), "[example.size] expected a number of at least 1 and at most 10000000, got 0", ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.size", "0"),
+                       "[example.size] expected a number of at least 1 and at most 10000000, got 0", ConfigError);
   CHECK_THROWS_WITH_AS(f.set("example.size", "1.5"), "[example.size] expected a whole number, got 1.5", ConfigError);
   CHECK_THROWS_AS(f.set("example.size", "99999999999999999999"), ConfigError);
   CHECK_THROWS_AS(f.set("example.seed", "-1"), ConfigError);
   CHECK_THROWS_WITH_AS(f.set("example.lr", "0"), "[example.lr] expected a number above 0, got 0", ConfigError);
   CHECK_THROWS_AS(f.set("example.lr", "nan"), ConfigError);
   CHECK_THROWS_AS(f.set("example.lr", ""), ConfigError);
-  CHECK_THROWS_WITH_AS(f.set("example.colour", "blue"), "[example.colour] expected one of red, green, got blue", ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.colour", "blue"), "[example.colour] expected one of red, green, got blue",
+                       ConfigError);
   CHECK_THROWS_AS(f.set("example.tied", "yes"), ConfigError);
   CHECK(e.size == 4);
   CHECK(e.lr == 1e-3);
@@ -75,8 +86,10 @@ TEST_CASE("bad values name the key, what is allowed and what came") {
 
 TEST_CASE("an unknown key comes with the nearest one") {
   Example e;
-  CHECK_THROWS_WITH_AS(e.fields().at("example.sise"), "[config] expected a known key, got example.sise (did you mean example.size?)", ConfigError);
-  CHECK_THROWS_WITH_AS(e.fields().at("quite_another_thing"), "[config] expected a known key, got quite_another_thing", ConfigError);
+  CHECK_THROWS_WITH_AS(e.fields().at("example.sise"),
+                       "[config] expected a known key, got example.sise (did you mean example.size?)", ConfigError);
+  CHECK_THROWS_WITH_AS(e.fields().at("quite_another_thing"), "[config] expected a known key, got quite_another_thing",
+                       ConfigError);
 }
 
 }  // namespace blalm

@@ -36,6 +36,14 @@ TEST_CASE("cheap work stays on the calling thread") {
   int calls = 0;
   parallel_for(100, 1.0, [&](std::int64_t, std::int64_t) { ++calls; });
   CHECK(calls == 1);
+  std::atomic<int> shares{0};
+  {
+    const ParallelFloor none(0);
+    parallel_for(100, 1.0, [&](std::int64_t, std::int64_t) { ++shares; });
+  }
+  CHECK(shares == 4);
+  parallel_for(100, 1.0, [&](std::int64_t, std::int64_t) { ++shares; });
+  CHECK(shares == 5);
 }
 
 TEST_CASE("nested regions run serially") {
@@ -50,9 +58,10 @@ TEST_CASE("nested regions run serially") {
 
 TEST_CASE("an exception on a worker reaches the caller") {
   const Threads threads(3);
-  CHECK_THROWS_WITH_AS(parallel_for(30, 1e6, [](std::int64_t, std::int64_t end) {
-                         if (end == 30) throw DataError("from a worker");
-                       }),
+  CHECK_THROWS_WITH_AS(parallel_for(30, 1e6,
+                                    [](std::int64_t, std::int64_t end) {
+                                      if (end == 30) throw DataError("from a worker");
+                                    }),
                        "from a worker", DataError);
 }
 

@@ -45,11 +45,13 @@ TEST_CASE("a view of no rows, and of the rows at the end") {
 
 TEST_CASE("wrong views are ShapeErrors that name both sides") {
   const Tensor t = counting({4, 6});
-  CHECK_THROWS_WITH_AS(t.reshape({5, 5}), "[reshape] expected a shape of 24 elements, got [5, 5] for f32[4, 6]", ShapeError);
+  CHECK_THROWS_WITH_AS(t.reshape({5, 5}), "[reshape] expected a shape of 24 elements, got [5, 5] for f32[4, 6]",
+                       ShapeError);
   CHECK_THROWS_AS(t.reshape({-1, 7}), ShapeError);
   CHECK_THROWS_AS(t.reshape({-1, -1}), ShapeError);
   CHECK_THROWS_AS(t.reshape({-2, -12}), ShapeError);
-  CHECK_THROWS_WITH_AS(t.rows(2, 5), "[rows] expected a range inside the first axis of f32[4, 6], got [2, 5)", ShapeError);
+  CHECK_THROWS_WITH_AS(t.rows(2, 5), "[rows] expected a range inside the first axis of f32[4, 6], got [2, 5)",
+                       ShapeError);
   CHECK_THROWS_AS(t.item(), ShapeError);
   CHECK_THROWS_AS(t.dim(2), ShapeError);
   CHECK_THROWS_AS(Tensor::empty({2}).copy_from(t), ShapeError);
@@ -89,8 +91,8 @@ TEST_CASE("conversions between dtypes") {
 TEST_CASE("bf16 rounds to nearest even and keeps NaN and infinity") {
   const auto round = [](float x) { return static_cast<float>(BFloat16(x)); };
   CHECK(round(1.0F) == 1.0F);
-  CHECK(round(1.00390625F) == 1.0F);        // half way between 1 and 1.0078125: to even
-  CHECK(round(1.01171875F) == 1.015625F);   // half way, the other way round
+  CHECK(round(1.00390625F) == 1.0F);       // half way between 1 and 1.0078125: to even
+  CHECK(round(1.01171875F) == 1.015625F);  // half way, the other way round
   CHECK(std::isinf(round(std::numeric_limits<float>::infinity())));
   CHECK(std::isnan(round(std::numeric_limits<float>::quiet_NaN())));
   CHECK(std::isinf(round(std::numeric_limits<float>::max())));

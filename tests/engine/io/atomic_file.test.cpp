@@ -66,7 +66,8 @@ TEST_CASE("pieces of any size arrive in order") {
   TempFolder folder;
   std::string content;
   AtomicFile file(folder / "pieces");
-  for (const std::size_t size : std::initializer_list<std::size_t>{1, 0, 7, 70'000, 3, 65'535, 1, 65'536, 65'537, 200'000, 5}) {
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{1, 0, 7, 70'000, 3, 65'535, 1, 65'536, 65'537, 200'000, 5}) {
     const std::string piece(size, static_cast<char>('a' + content.size() % 26));
     content += piece;
     file.append(piece);

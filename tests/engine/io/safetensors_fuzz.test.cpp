@@ -76,20 +76,11 @@ class Damage {
     const std::size_t at = below(file.size() + 1);
     const std::string& token = tokens_[below(tokens_.size())];
     switch (below(8)) {
-      case 0:
-        return file.resize(at);
-      case 1:
-        file.insert(at, below(20) + 1, static_cast<char>(below(256)));
-        break;
-      case 2:
-        file.erase(at, below(20) + 1);
-        break;
-      case 3:
-        file.insert(at, token);
-        break;
-      case 4:
-        file.replace(at, token.size(), token);
-        break;
+      case 0: return file.resize(at);
+      case 1: file.insert(at, below(20) + 1, static_cast<char>(below(256))); break;
+      case 2: file.erase(at, below(20) + 1); break;
+      case 3: file.insert(at, token); break;
+      case 4: file.replace(at, token.size(), token); break;
       case 5:  // repeat a part of it
         file.insert(at, file.substr(below(file.size() + 1), below(100)));
         break;

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include "blalm/core/error.h"
 #include "blalm/kernels/matmul.h"
@@ -16,10 +18,13 @@ struct Args {
 };
 int ran = -1;
 
-const Kernel<Args> example{"example",
-                           {{"onednn:fast", [] { return Reason("no such processor"); }, accepts_all<Args>, [](const Args&) { ran = 0; }},
-                            {"eigen", always, [](const Args& a) { return a.size > 8 || a.size < 0 ? Reason("not 0 to 8") : nullptr; }, [](const Args&) { ran = 1; }},
-                            {"reference", always, [](const Args& a) { return a.size < 0 ? Reason("negative") : nullptr; }, [](const Args&) { ran = 2; }}}};
+const Kernel<Args> example{
+    "example",
+    {{"onednn:fast", [] { return Reason("no such processor"); }, accepts_all<Args>, [](const Args&) { ran = 0; }},
+     {"eigen", always, [](const Args& a) { return a.size > 8 || a.size < 0 ? Reason("not 0 to 8") : nullptr; },
+      [](const Args&) { ran = 1; }},
+     {"reference", always, [](const Args& a) { return a.size < 0 ? Reason("negative") : nullptr; },
+      [](const Args&) { ran = 2; }}}};
 
 KernelPolicy forcing(const std::string& kernel, const std::string& implementation) {
   KernelPolicy p;
@@ -37,7 +42,10 @@ TEST_CASE("the first implementation that does not object runs") {
 }
 
 TEST_CASE("when all decline, the error gives every reason") {
-  CHECK_THROWS_WITH_AS(example({-1}), "[example] no implementation accepts these arguments (onednn:fast: no such processor; eigen: not 0 to 8; reference: negative)", ConfigError);
+  CHECK_THROWS_WITH_AS(example({-1}),
+                       "[example] no implementation accepts these arguments (onednn:fast: no such processor; eigen: "
+                       "not 0 to 8; reference: negative)",
+                       ConfigError);
 }
 
 TEST_CASE("runs are counted an implementation") {
@@ -50,12 +58,15 @@ TEST_CASE("a forced implementation that declines says why") {
   const Tensor a = Tensor::zeros({2, 2}, DType::f64);
   const KernelChoice choice(forcing("matmul", "onednn:bf16"));
   CHECK_THROWS_WITH_AS(kernels::matmul({kernels::matrices(a), kernels::matrices(a), kernels::matrices(a.clone())}),
-                       doctest::Contains("[matmul] implementation onednn:bf16 was asked for but declines: "), ConfigError);
+                       doctest::Contains("[matmul] implementation onednn:bf16 was asked for but declines: "),
+                       ConfigError);
 }
 
 TEST_CASE("forcing what does not exist names what does") {
-  CHECK_THROWS_WITH_AS(KernelChoice(forcing("matmul", "cuda")), doctest::Contains("expected one of onednn:bf16, "), ConfigError);
-  CHECK_THROWS_WITH_AS(KernelChoice(forcing("matmull", "eigen")), doctest::Contains("[kernel] expected one of"), ConfigError);
+  CHECK_THROWS_WITH_AS(KernelChoice(forcing("matmul", "cuda")), doctest::Contains("expected one of onednn:bf16, "),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(KernelChoice(forcing("matmull", "eigen")), doctest::Contains("[kernel] expected one of"),
+                       ConfigError);
 }
 
 TEST_CASE("backends narrow the lists, within the guard's life") {
@@ -74,6 +85,32 @@ TEST_CASE("backends narrow the lists, within the guard's life") {
   }
   CHECK(kernels::matmul(args) == usual);
   CHECK(c.at(0) == 2);
+}
+
+TEST_CASE("the process default may change while other threads run kernels") {
+  struct Restore {
+    ~Restore() { set_default_kernel_policy({}); }
+  } restore;
+  const KernelPolicy& before = kernel_policy();
+  set_default_kernel_policy(forcing("matmul", "eigen"));
+  CHECK(before.forced.empty());  // what a reader holds stays as it was
+  CHECK(kernel_policy().forced.size() == 1);
+  CHECK_THROWS_AS(set_default_kernel_policy(forcing("matmul", "cuda")), ConfigError);
+  CHECK(kernel_policy().forced.size() == 1);
+
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::thread reader([&] {
+    const Tensor a = Tensor::full({2, 2}, 1.0), c = Tensor::zeros({2, 2});
+    while (!stop) {
+      const std::string_view name = kernels::matmul({kernels::matrices(a), kernels::matrices(a), kernels::matrices(c)});
+      wrong += name != "eigen" && name != "reference";
+    }
+  });
+  for (int i = 0; i < 2000; ++i) set_default_kernel_policy(forcing("matmul", i % 2 == 0 ? "reference" : "eigen"));
+  stop = true;
+  reader.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("names of backends") {

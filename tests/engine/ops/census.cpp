@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <optional>
+#include <set>
 
 #include "blalm/autograd/modes.h"
 #include "blalm/core/error.h"
@@ -22,8 +25,8 @@ struct Result {
 
 // Everything a run needs that stays the same between runs of one case.
 struct Drawn {
-  std::vector<Tensor> inputs;     // f64, of values that float holds exactly
-  std::vector<Tensor> douts;      // f64
+  std::vector<Tensor> inputs;  // f64, of values that float holds exactly
+  std::vector<Tensor> douts;   // f64
 };
 
 Drawn draw(const Case& c) {
@@ -31,8 +34,10 @@ Drawn draw(const Case& c) {
   Rng rng(17);
   for (const Input& in : c.inputs) {
     Tensor t = Tensor::empty(in.shape, DType::f64);
-    if (in.fill.low < in.fill.high) rng.fill_uniform(t, in.fill.low, in.fill.high);
-    else rng.fill_normal(t, in.fill.mean, in.fill.stddev);
+    if (in.fill.low < in.fill.high)
+      rng.fill_uniform(t, in.fill.low, in.fill.high);
+    else
+      rng.fill_normal(t, in.fill.mean, in.fill.stddev);
     // bf16 cases draw values that bf16 holds exactly: then only the arithmetic differs.
     d.inputs.push_back(t.to(c.bf16 && !in.fill.gate ? DType::bf16 : DType::f32).to(DType::f32).to(DType::f64));
   }
@@ -95,7 +100,8 @@ void compare(const Case& c, const Result& got, const Result& want, double tolera
   for (std::size_t i = 0; i < got.outputs.size(); ++i) {
     REQUIRE(got.outputs[i].shape() == want.outputs[i].shape());
     const double error = relative_error(got.outputs[i], want.outputs[i]);
-    CHECK_MESSAGE(error <= tolerance, fmt::format("{}: output {} differs by {:.2e} (allowed {:.0e})", what, i, error, tolerance));
+    CHECK_MESSAGE(error <= tolerance,
+                  fmt::format("{}: output {} differs by {:.2e} (allowed {:.0e})", what, i, error, tolerance));
   }
   for (std::size_t i = 0; i < got.gradients.size(); ++i) {
     if (!got.gradients[i].defined() || !want.gradients[i].defined()) continue;
@@ -110,7 +116,8 @@ void compare_bits(const Case& c, const Result& a, const Result& b, const std::st
     CHECK_MESSAGE(same_bits(a.outputs[i], b.outputs[i]), fmt::format("{}: bits of output {} differ", what, i));
   for (std::size_t i = 0; i < a.gradients.size(); ++i)
     if (a.gradients[i].defined())
-      CHECK_MESSAGE(same_bits(a.gradients[i], b.gradients[i]), fmt::format("{}: bits of gradient {} differ", what, c.inputs[i].name));
+      CHECK_MESSAGE(same_bits(a.gradients[i], b.gradients[i]),
+                    fmt::format("{}: bits of gradient {} differ", what, c.inputs[i].name));
 }
 
 double dot(const Tensor& a, const Tensor& b) {
@@ -119,110 +126,190 @@ double dot(const Tensor& a, const Tensor& b) {
   return sum;
 }
 
-// d/dh of Σ dout · f(inputs + h · direction of input i), by the complex step or by central differences.
-double directional(const Case& c, const Drawn& d, std::size_t input, const Tensor& direction) {
-  if (c.complex_step) {
-    constexpr double h = 1e-30;
-    std::vector<Var> vars;
-    for (std::size_t j = 0; j < d.inputs.size(); ++j) {
-      const Tensor z = d.inputs[j].to(DType::c128);
-      if (j == input) {
-        Complex* p = z.mutable_data<Complex>();
-        for (std::int64_t k = 0; k < z.numel(); ++k) p[k] += Complex(0, h * direction.at(k));
-      }
-      vars.emplace_back(z);
-    }
-    double sum = 0;
-    const auto outputs = c.fused(vars);
-    for (std::size_t o = 0; o < outputs.size(); ++o) {
-      const Complex* y = outputs[o].value().data<Complex>();
-      for (std::int64_t k = 0; k < outputs[o].value().numel(); ++k) sum += d.douts[o].at(k) * y[k].imag();
-    }
-    return sum / h;
+// Derivatives of Σ dout · f(inputs) along directions of one input, by the complex step or by central differences.
+class Derivative {
+ public:
+  Derivative(const Case& c, const Drawn& d, std::size_t input) : case_(c), drawn_(d), x_(d.inputs[input]) {
+    for (const Tensor& t : d.inputs) vars_.emplace_back(c.complex_step ? t.to(DType::c128) : t.clone());
+    moved_ = vars_[input].value();
   }
-  constexpr double h = 1e-5;
-  const auto value = [&](double step) {
-    std::vector<Var> vars;
-    for (std::size_t j = 0; j < d.inputs.size(); ++j) {
-      const Tensor x = d.inputs[j].clone();
-      if (j == input) {
-        double* p = x.mutable_data<double>();
-        for (std::int64_t k = 0; k < x.numel(); ++k) p[k] += step * direction.at(k);
-      }
-      vars.emplace_back(x);
+
+  double along_element(std::int64_t at) {
+    const auto move = [&](auto step) {
+      using T = decltype(step);
+      moved_.mutable_data<T>()[at] = T(x_.at(at)) + step;
+    };
+    const double slope = slope_of(move);
+    case_.complex_step ? move(Complex(0)) : move(0.0);
+    return slope;
+  }
+  double along(const Tensor& direction) {
+    const auto move = [&](auto step) {
+      using T = decltype(step);
+      T* p = moved_.mutable_data<T>();
+      for (std::int64_t k = 0; k < x_.numel(); ++k) p[k] = T(x_.at(k)) + step * direction.at(k);
+    };
+    const double slope = slope_of(move);
+    case_.complex_step ? move(Complex(0)) : move(0.0);
+    return slope;
+  }
+
+ private:
+  template <class Move>
+  double slope_of(const Move& move) {
+    if (case_.complex_step) {
+      constexpr double h = 1e-30;
+      move(Complex(0, h));
+      return value<Complex>().imag() / h;
     }
-    double sum = 0;
-    const auto outputs = c.fused(vars);
-    for (std::size_t o = 0; o < outputs.size(); ++o) sum += dot(d.douts[o], outputs[o].value());
+    constexpr double h = 1e-5;
+    const auto moved = [&](double step) {
+      move(step);
+      return value<double>();
+    };
+    // Four points: the error is of order h⁴.
+    return (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h);
+  }
+  template <class T>
+  T value() const {
+    T sum(0);
+    const auto outputs = case_.fused(vars_);
+    for (std::size_t o = 0; o < outputs.size(); ++o) {
+      const T* y = outputs[o].value().template data<T>();
+      const double* dout = drawn_.douts[o].data<double>();
+      for (std::int64_t k = 0; k < outputs[o].value().numel(); ++k) sum += dout[k] * y[k];
+    }
     return sum;
-  };
-  // Four points: the error is of order h⁴.
-  return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h);
+  }
+
+  const Case& case_;
+  const Drawn& drawn_;
+  const Tensor& x_;
+  std::vector<Var> vars_;
+  Tensor moved_;  // shares storage with the variable
+};
+
+// Inputs of up to so many elements are differentiated element by element.
+std::int64_t most_elements() {
+  const char* given = std::getenv("BLALM_CENSUS_ELEMENTS");
+  return given != nullptr ? std::atoll(given) : 512;
 }
 
 void gradcheck(const Case& c, const Drawn& d, const Result& result) {
+  static const std::int64_t kEach = most_elements();
+  constexpr std::int64_t kSample = 32, kDirections = 4;
   const double tolerance = c.complex_step ? 1e-10 : 1e-6;
   Rng rng(23);
   for (std::size_t i = 0; i < d.inputs.size(); ++i) {
     if (!result.gradients[i].defined()) continue;
     const Tensor& gradient = result.gradients[i];
     const std::int64_t n = gradient.numel();
-    // Small inputs element by element, large ones along random directions and at a few elements.
-    std::vector<Tensor> directions;
-    const auto unit = [&](std::int64_t at) {
-      Tensor e = Tensor::zeros(gradient.shape(), DType::f64);
-      e.mutable_data<double>()[at] = 1;
-      directions.push_back(e);
+    if (n == 0) continue;
+    const double rms = std::sqrt(dot(gradient, gradient) / static_cast<double>(n));
+    double worst = 0;
+    std::string place;
+    const auto judge = [&](double got, double want, const std::string& where) {
+      const double difference = std::abs(got - want), scale = std::max({std::abs(want), rms, 1e-12});
+      if (difference <= worst * scale) return;
+      worst = std::isfinite(difference) ? difference / scale : std::numeric_limits<double>::infinity();
+      place = where;
     };
-    if (n <= 32) {
-      for (std::int64_t k = 0; k < n; ++k) unit(k);
-    } else {
-      for (int k = 0; k < 3; ++k) {
-        directions.push_back(Tensor::empty(gradient.shape(), DType::f64));
-        rng.fill_normal(directions.back(), 0, 1);
-      }
-      for (int k = 0; k < 5; ++k) unit(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n))));
+    Derivative derivative(c, d, i);
+    for (std::int64_t k = 0; k < std::min(n, n <= kEach ? kEach : kSample); ++k) {
+      const std::int64_t at = n <= kEach ? k : static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n)));
+      judge(gradient.at(at), derivative.along_element(at), fmt::format("element {}", at));
     }
-    double difference = 0, norm = std::sqrt(dot(gradient, gradient)), scale = 0;
-    for (const Tensor& direction : directions) {
-      const double want = directional(c, d, i, direction), got = dot(gradient, direction);
+    for (std::int64_t k = 0; n > kEach && k < kDirections; ++k) {
+      Tensor direction = Tensor::empty(gradient.shape(), DType::f64);
+      rng.fill_normal(direction, 0, 1);
       const double size = std::sqrt(dot(direction, direction));
-      difference = std::max(difference, std::abs(got - want) / size);
-      scale = std::max(scale, std::abs(want) / size);
+      judge(dot(gradient, direction) / size, derivative.along(direction) / size, "a random direction");
     }
-    const double error = difference / std::max({norm / std::sqrt(static_cast<double>(std::max<std::int64_t>(n, 1))), scale, 1e-12});
-    CHECK_MESSAGE(error <= tolerance, fmt::format("gradcheck: gradient of {} differs by {:.2e} (allowed {:.0e})",
-                                                  c.inputs[i].name, error, tolerance));
+    CHECK_MESSAGE(worst <= tolerance, fmt::format("gradcheck: gradient of {} differs by {:.2e} (allowed {:.0e}) at {}",
+                                                  c.inputs[i].name, worst, tolerance, place));
   }
 }
 
-const KernelBase& kernel_named(const std::string& name) {
-  for (const KernelBase* k : all_kernels())
-    if (k->name() == name) return *k;
-  FAIL("no kernel is named " << name);
-  throw ConfigError("unreachable");
+// While alive, work is shared out to so many threads, however little it is.
+class Threads {
+ public:
+  explicit Threads(int n) : before_(num_threads()) { set_num_threads(n); }
+  ~Threads() { set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+  ParallelFloor floor_{0};
+};
+
+// How often each implementation of each kernel has run.
+std::vector<std::vector<std::int64_t>> count_runs() {
+  std::vector<std::vector<std::int64_t>> counts;
+  for (const KernelBase* k : all_kernels()) {
+    counts.emplace_back();
+    for (std::size_t i = 0; i < k->entries().size(); ++i) counts.back().push_back(k->runs(i));
+  }
+  return counts;
 }
 
-// Every implementation of every kernel that the op runs, against f64. Ones that decline this case are passed over:
-// the census of implementations sees to it that some case reaches each.
-void check_kernels(const OpCensus& op, const Case& c, const Drawn& d, const Result& want, DType dtype, double tolerance) {
-  compare(c, run_case(c, c.fused, d, dtype), want, tolerance, fmt::format("{} default", name_of(dtype)));
-  for (const std::string& name : op.kernels)
-    for (const auto& entry : kernel_named(name).entries()) {
-      KernelPolicy policy;
-      policy.forced.emplace_back(name, std::string(entry.name));
-      const KernelChoice choice(policy);
-      std::optional<Result> got;
+// Implementations whose results have been compared with f64 by check_kernels.
+std::set<std::pair<std::string_view, std::string_view>> compared_implementations;
+
+// One run on 1 and one on 3 threads under a policy, both compared with f64 and with each other. Marks what ran.
+void check_policy(const Case& c, const Drawn& d, const Result& want, DType dtype, const KernelPolicy& policy, bool same,
+                  const std::string& what) {
+  const KernelChoice choice(policy);
+  const auto before = count_runs();
+  const auto on = [&](int threads) {
+    const Threads guard(threads);
+    return run_case(c, c.fused, d, dtype);
+  };
+  const Result one = on(1), three = on(3);
+  const double tolerance = dtype == DType::bf16 ? c.bf16_tolerance : c.f32_tolerance;
+  compare(c, one, want, tolerance, what);
+  if (same) {
+    compare_bits(c, one, three, what + ", threads");
+  } else {
+    compare(c, three, want, tolerance, what + ", 3 threads");
+    compare(c, one, three, dtype == DType::bf16 ? 0x1p-8 : 1e-5, what + ", threads");
+  }
+  const auto after = count_runs();
+  for (std::size_t k = 0; k < after.size(); ++k)
+    for (std::size_t i = 0; i < after[k].size(); ++i)
+      if (after[k][i] > before[k][i])
+        compared_implementations.emplace(all_kernels()[k]->name(), all_kernels()[k]->entries()[i].name);
+}
+
+// Every implementation of every kernel that runs in this case, against f64. One that declines is passed over when its
+// own list says so; the census of implementations sees to it that some case reaches each.
+void check_kernels(const Case& c, const Drawn& d, const Result& want, DType dtype) {
+  const auto before = count_runs();
+  const Result usual = run_case(c, c.fused, d, dtype);
+  const auto after = count_runs();
+  compare(c, usual, want, dtype == DType::bf16 ? c.bf16_tolerance : c.f32_tolerance,
+          fmt::format("{} default", name_of(dtype)));
+  check_policy(c, d, want, dtype, {.backend = Backend::cpu, .composed = false, .forced = {}}, true,
+               fmt::format("{} cpu", name_of(dtype)));
+  for (std::size_t k = 0; k < after.size(); ++k) {
+    const KernelBase& kernel = *all_kernels()[k];
+    if (after[k] == before[k] || kernel.entries().size() == 1) continue;  // the only one has run above
+    for (const auto& entry : kernel.entries()) {
+      const bool onednn = entry.name.starts_with("onednn");
       try {
-        got = run_case(c, c.fused, d, dtype);
-      } catch (const ConfigError&) {
-        continue;
+        check_policy(c, d, want, dtype,
+                     {.backend = onednn ? Backend::automatic : Backend::cpu,
+                      .composed = false,
+                      .forced = {{std::string(kernel.name()), std::string(entry.name)}}},
+                     !onednn, fmt::format("{} {}={}", name_of(dtype), kernel.name(), entry.name));
+      } catch (const KernelDeclined& e) {
+        REQUIRE_MESSAGE((e.kernel() == kernel.name() && e.implementation() == entry.name), e.what());
       }
-      compare(c, *got, want, tolerance, fmt::format("{} {}={}", name_of(dtype), name, entry.name));
     }
+  }
 }
 
-void run_checks(const OpCensus& op, const Case& c) {
+void run_checks(const Case& c) {
   const Drawn d = draw(c);
   const Result f64 = run_case(c, c.fused, d, DType::f64);
   if (c.finite)
@@ -242,18 +329,10 @@ void run_checks(const OpCensus& op, const Case& c) {
   gradcheck(c, d, f64);
 
   Pool::instance().set_poison(true);
-  check_kernels(op, c, d, f64, DType::f32, c.f32_tolerance);
-  if (c.bf16) check_kernels(op, c, d, f64, DType::bf16, c.bf16_tolerance);
+  check_kernels(c, d, f64, DType::f32);
+  if (c.bf16) check_kernels(c, d, f64, DType::bf16);
   const Result once = run_case(c, c.fused, d, DType::f32);
   compare_bits(c, once, run_case(c, c.fused, d, DType::f32), "repeat");
-  const int threads = num_threads();
-  set_num_threads(1);
-  const Result one_thread = run_case(c, c.fused, d, DType::f32);
-  set_num_threads(3);
-  const Result three_threads = run_case(c, c.fused, d, DType::f32);
-  set_num_threads(threads);
-  if (c.thread_tolerance == 0) compare_bits(c, one_thread, three_threads, "threads");
-  else compare(c, one_thread, three_threads, c.thread_tolerance, "threads");
   Pool::instance().set_poison(false);
 
   for (std::size_t i = 0; i < c.inputs.size(); ++i) {
@@ -277,11 +356,15 @@ void run_checks(const OpCensus& op, const Case& c) {
 
 }  // namespace
 
+bool compared(std::string_view kernel, std::string_view implementation) {
+  return compared_implementations.contains({kernel, implementation});
+}
+
 void run(const OpCensus& op) {
   REQUIRE_MESSAGE(!op.cases.empty(), op.op << " has no cases");
   for (const Case& c : op.cases) {
     INFO("op ", op.op, ", case ", c.name);
-    run_checks(op, c);
+    run_checks(c);
   }
   for (const ErrorCase& e : op.errors) {
     INFO("op ", op.op, ", error case ", e.name);
@@ -291,7 +374,8 @@ void run(const OpCensus& op) {
     } catch (const Error& error) {
       message = error.what();
     }
-    CHECK_MESSAGE(message.find(e.words) != std::string::npos, "message: \"" << message << "\", expected words: " << e.words);
+    CHECK_MESSAGE(message.find(e.words) != std::string::npos,
+                  "message: \"" << message << "\", expected words: " << e.words);
     CHECK(message.find('\n') == std::string::npos);
   }
 }

@@ -1,30 +1,32 @@
-// The list of all censuses. Each test file defines one function that returns those of the ops in its source file.
+// The list of all censuses. Each test file defines one function, std::vector<OpCensus> NAME(), that returns those of
+// the ops in its source file; a name here declares it and makes it run.
 #pragma once
 
 #include "census.h"
 
+#define BLALM_CENSUSES(X) \
+  X(elementwise)          \
+  X(reduce)               \
+  X(rms_norm)             \
+  X(matmul)               \
+  X(cross_entropy)        \
+  X(shape)                \
+  X(softmax)              \
+  X(mlstm)                \
+  X(head_norm)            \
+  X(rope)                 \
+  X(swiglu)               \
+  X(gate)                 \
+  X(short_conv)           \
+  X(dropout)              \
+  X(modulation)           \
+  X(hedgehog)             \
+  X(attention)
+
 namespace blalm::census {
 
-std::vector<OpCensus> elementwise();
-std::vector<OpCensus> reduce();
-std::vector<OpCensus> rms_norm();
-std::vector<OpCensus> matmul();
-std::vector<OpCensus> cross_entropy();
-std::vector<OpCensus> shape();
-std::vector<OpCensus> softmax();
-std::vector<OpCensus> mlstm();
-std::vector<OpCensus> head_norm();
-std::vector<OpCensus> rope();
-std::vector<OpCensus> swiglu();
-std::vector<OpCensus> gate();
-std::vector<OpCensus> short_conv();
-std::vector<OpCensus> dropout();
-std::vector<OpCensus> modulation();
-std::vector<OpCensus> hedgehog();
-std::vector<OpCensus> attention();
-
-inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, head_norm, rope, swiglu, gate, short_conv, dropout, modulation, hedgehog, attention,
-};
+#define BLALM_DECLARE(name) std::vector<OpCensus> name();
+BLALM_CENSUSES(BLALM_DECLARE)
+#undef BLALM_DECLARE
 
 }  // namespace blalm::census

@@ -28,7 +28,7 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 std::vector<OpCensus> dropout() {
-  OpCensus op{"dropout", {"dropout"}, {}, {}};
+  OpCensus op{"dropout"};
   const auto add = [&](const std::string& name, const Shape& shape, double p) {
     Case c;
     c.name = name;

@@ -8,7 +8,7 @@
 namespace blalm::census {
 
 std::vector<OpCensus> gate() {
-  OpCensus op{"sigmoid_gate", {"gated", "gated_backward"}, {}, {}};
+  OpCensus op{"sigmoid_gate"};
   const auto add = [&](const std::string& name, const Shape& shape, Fill x = normal(), Fill gate = normal()) -> Case& {
     Case c;
     c.name = name;

@@ -8,7 +8,7 @@
 namespace blalm::census {
 
 std::vector<OpCensus> head_norm() {
-  OpCensus op{"head_norm", {"head_norm", "head_norm_backward"}, {}, {}};
+  OpCensus op{"head_norm"};
   const auto add = [&](const std::string& name, const Shape& shape, Fill fill = normal(), double eps = 1e-6) -> Case& {
     Case c;
     c.name = name;

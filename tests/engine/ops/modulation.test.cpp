@@ -16,7 +16,7 @@ constexpr std::pair<Modulation, const char*> kKinds[] = {
 }  // namespace
 
 std::vector<OpCensus> modulation() {
-  OpCensus op{"modulate", {"modulate", "modulate_backward"}, {}, {}};
+  OpCensus op{"modulate"};
   const auto add = [&](const std::string& name, Modulation kind, const Shape& shape, std::int64_t n, Fill alpha) {
     Case c;
     c.name = name;

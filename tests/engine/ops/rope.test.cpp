@@ -10,7 +10,7 @@
 namespace blalm::census {
 
 std::vector<OpCensus> rope() {
-  OpCensus op{"rope", {"rope"}, {}, {}};
+  OpCensus op{"rope"};
   const auto add = [&](const std::string& name, const Shape& shape, std::int64_t start = 0, double theta = 10000) {
     Case c;
     c.name = name;
@@ -20,7 +20,9 @@ std::vector<OpCensus> rope() {
     c.bf16 = true;
     op.cases.push_back(c);
   };
-  for (const std::int64_t T : {1, 63, 64, 65, 100, 150}) add(fmt::format("T = {}", T), {2, T, 3, 16});
+  for (const std::int64_t batch : {1, 2})
+    for (const std::int64_t T : {1, 63, 64, 65, 100, 150})
+      add(fmt::format("batch {}, T = {}", batch, T), {batch, T, 3, 16});
   add("one pair", {1, 9, 1, 2});
   add("odd half", {1, 9, 2, 14});
   add("many heads", {1, 65, 12, 64});

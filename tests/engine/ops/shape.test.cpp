@@ -18,7 +18,7 @@ Case& add(OpCensus& op, const std::string& name, const std::vector<Shape>& shape
 }
 
 OpCensus reshape() {
-  OpCensus op{"reshape", {}, {}, {}};
+  OpCensus op{"reshape"};
   const auto to = [&](const Shape& from, const Shape& shape) {
     add(op, from.str() + " to " + shape.str(), {from}, one([shape](auto in) { return ops::reshape(in[0], shape); }));
   };
@@ -40,7 +40,7 @@ OpCensus reshape() {
 }
 
 OpCensus transpose() {
-  OpCensus op{"transpose", {"transpose"}, {}, {}};
+  OpCensus op{"transpose"};
   const auto by = [&](const Shape& shape, std::vector<int> axes) {
     add(op, fmt::format("{} by {}", shape.str(), fmt::join(axes, " ")), {shape},
         one([axes](auto in) { return ops::transpose(in[0], axes); }));
@@ -74,7 +74,7 @@ OpCensus transpose() {
 }
 
 OpCensus concat() {
-  OpCensus op{"concat", {"copy"}, {}, {}};
+  OpCensus op{"concat"};
   const auto along = [&](int axis, const std::vector<Shape>& shapes) {
     add(op, fmt::format("axis {} from {}", axis, shapes[0].str()), shapes,
         one([axis](auto in) { return ops::concat(in, axis); }));
@@ -106,7 +106,7 @@ OpCensus concat() {
 }
 
 OpCensus slice() {
-  OpCensus op{"slice", {"copy"}, {}, {}};
+  OpCensus op{"slice"};
   const auto of = [&](const Shape& shape, int axis, std::int64_t begin, std::int64_t end) {
     add(op, fmt::format("{} axis {} from {}", shape.str(), axis, begin), {shape},
         one([=](auto in) { return ops::slice(in[0], axis, begin, end); }));
@@ -137,7 +137,7 @@ OpCensus slice() {
 }
 
 OpCensus split() {
-  OpCensus op{"split", {"copy"}, {}, {}};
+  OpCensus op{"split"};
   const auto of = [&](const Shape& shape, int axis, std::vector<std::int64_t> sizes) {
     add(op, fmt::format("{} axis {}", shape.str(), axis), {shape},
         [=](auto in) { return ops::split(in[0], sizes, axis); });
@@ -173,7 +173,7 @@ OpCensus split() {
 }
 
 OpCensus repeat_heads() {
-  OpCensus op{"repeat_heads", {"copy", "reduce"}, {}, {}};
+  OpCensus op{"repeat_heads"};
   const auto of = [&](const Shape& shape, std::int64_t times) {
     Case& c = add(op, fmt::format("{} times {}", shape.str(), times), {shape},
                   one([times](auto in) { return ops::repeat_heads(in[0], times); }));

@@ -6,7 +6,7 @@
 namespace blalm::census {
 
 std::vector<OpCensus> short_conv() {
-  OpCensus op{"short_conv", {"short_conv", "short_conv_backward"}, {}, {}};
+  OpCensus op{"short_conv"};
   const auto add = [&](const std::string& name, const Shape& shape, std::int64_t K, bool silu = true,
                        Fill fill = normal()) {
     Case c;
@@ -17,7 +17,9 @@ std::vector<OpCensus> short_conv() {
     c.bf16 = true;
     op.cases.push_back(c);
   };
-  for (const std::int64_t T : {1, 2, 3, 63, 64, 65, 100, 150}) add(fmt::format("T = {}", T), {2, T, 9}, 4);
+  for (const std::int64_t batch : {1, 2})
+    for (const std::int64_t T : {1, 2, 3, 63, 64, 65, 100, 150})
+      add(fmt::format("batch {}, T = {}", batch, T), {batch, T, 9}, 4);
   add("T = 127, 128, 129: the ends of a block", {1, 127, 3}, 4);
   add("T = 128", {1, 128, 3}, 4);
   add("T = 129", {1, 129, 3}, 4);

@@ -7,7 +7,7 @@
 namespace blalm::census {
 
 std::vector<OpCensus> softmax() {
-  OpCensus op{"softmax", {"softmax", "softmax_backward"}, {}, {}};
+  OpCensus op{"softmax"};
   const auto add = [&](const std::string& name, const Shape& shape, Fill fill = normal()) -> Case& {
     Case c;
     c.name = name;

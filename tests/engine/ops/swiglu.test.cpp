@@ -5,7 +5,7 @@
 namespace blalm::census {
 
 std::vector<OpCensus> swiglu() {
-  OpCensus op{"swiglu", {"gated", "gated_backward"}, {}, {}};
+  OpCensus op{"swiglu"};
   const auto add = [&](const std::string& name, const Shape& shape, Fill gate = normal(), Fill up = normal()) -> Case& {
     Case c;
     c.name = name;
