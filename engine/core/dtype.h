@@ -58,6 +58,10 @@ inline constexpr DType dtype_of = DTypeOf<T>::value;
 template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, BFloat16>, float, T>;
 
+// The type of sums whose terms may all but cancel, and of small differences of long sums: double for f32.
+template <class C>
+using Wide = std::conditional_t<std::is_same_v<C, float>, double, C>;
+
 std::int64_t size_of(DType dtype);        // bytes of one element
 std::string_view name_of(DType dtype);    // "f32"
 bool is_floating(DType dtype);            // everything but i32
