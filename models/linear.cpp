@@ -2,20 +2,17 @@
 
 namespace blalm {
 
-Linear::Linear(Module& parent, std::string name, std::int64_t in, std::int64_t out, const Init& weight_init, Role role,
-               const std::optional<Init>& bias_init)
+Linear::Linear(Module& parent, std::string name, std::int64_t in, std::int64_t out, const Init& weight_init, Role role)
     : Module(parent, std::move(name)),
       weight(add_parameter("weight", {out, in}, role, weight_init)),
       in_(in),
-      out_(out) {
-  if (bias_init) bias = &add_parameter("bias", {out}, Role::vector, *bias_init);
-}
+      out_(out) {}
 
 Var Linear::forward(Pass& pass, const Var& x) { return forward_to(x.dtype(), pass, x); }
 
 Var Linear::forward_to(DType out, Pass& pass, const Var& x) {
   const Scope scope = enter(pass);
-  return ops::linear_to(out, x, pass.parameter(weight), bias != nullptr ? pass.parameter(*bias) : Var());
+  return ops::linear_to(out, x, pass.parameter(weight));
 }
 
 }  // namespace blalm

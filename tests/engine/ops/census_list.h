@@ -13,6 +13,7 @@ std::vector<OpCensus> cross_entropy();
 std::vector<OpCensus> shape();
 std::vector<OpCensus> softmax();
 std::vector<OpCensus> mlstm();
+std::vector<OpCensus> mlstm_gate();
 std::vector<OpCensus> head_norm();
 std::vector<OpCensus> rope();
 std::vector<OpCensus> swiglu();
@@ -24,7 +25,7 @@ std::vector<OpCensus> hedgehog();
 std::vector<OpCensus> attention();
 
 inline const std::vector<std::vector<OpCensus> (*)()> kAll = {
-    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, head_norm, rope, swiglu, gate, short_conv, dropout, modulation, hedgehog, attention,
+    elementwise, reduce, rms_norm, matmul, cross_entropy, shape, softmax, mlstm, mlstm_gate, head_norm, rope, swiglu, gate, short_conv, dropout, modulation, hedgehog, attention,
 };
 
 }  // namespace blalm::census
