@@ -22,7 +22,7 @@ Var mlstm_gate(const Var& x, const Var& bias, double cap, Where where) {
   Op op("mlstm_gate", {x, bias}, where);
   const Tensor y = Tensor::empty(x.shape(), x.dtype());
   op.ran(kernels::mlstm_gate({as_rows(x.value()), bias.value(), as_rows(y), cap}));
-  op.flops(10.0 * static_cast<double>(y.numel()));
+  op.flops(5.0 * static_cast<double>(y.numel()));
   return op.finish(y, {y}, [cap](Backward& back) {
     const Tensor& dy = back.dout();
     const Tensor dx = back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();

@@ -6,6 +6,7 @@ MlstmGate::MlstmGate(Module& parent, std::string name, std::int64_t in, std::int
                      const Init& bias_init, double cap)
     : Linear(parent, std::move(name), in, heads, weight_init, Role::gate),
       bias(add_parameter("bias", {heads}, Role::vector, bias_init)),
+      heads_(heads),
       cap_(cap) {}
 
 Var MlstmGate::capped(Pass& pass, const Var& projected) {

@@ -12,10 +12,12 @@ class MlstmGate : public Linear {
             const Init& bias_init, double cap);
   // From the projection W x in f32 or wider, as forward_to(pass.wide(), …) gives it.
   Var capped(Pass& pass, const Var& projected);  // [B, T, heads]
+  double flops(std::int64_t length) const override { return Linear::flops(length) + 5.0 * static_cast<double>(heads_); }
 
   Parameter& bias;
 
  private:
+  std::int64_t heads_;
   double cap_;
 };
 
