@@ -59,7 +59,7 @@ void line(std::string& text, int depth, std::string_view name, std::string_view 
           const Totals& t) {
   const std::string label = std::string(static_cast<std::size_t>(2 * depth), ' ') + std::string(name);
   std::string row =
-      fmt::format("{:<38}{:<16}{:<13}{:>13}{:>10}{:>11}", label, shape, role, grouped(t.parameters),
+      fmt::format("{:<38}{:<16}{:<13}{:>12}{:>12}{:>13}", label, shape, role, grouped(t.parameters),
                   rounded(static_cast<double>(t.parameters * kWeightBytes)), t.flops > 0 ? rounded(t.flops) : "");
   row.erase(row.find_last_not_of(' ') + 1);
   text += row + "\n";
@@ -113,7 +113,7 @@ std::string describe(const LanguageModel& model, const DescribeOptions& options)
   Totals all = totals(model, options.length);
   all.flops += head;
 
-  std::string text = fmt::format("{:<38}{:<16}{:<13}{:>13}{:>10}{:>11}\n", "name", "shape", "role", "parameters",
+  std::string text = fmt::format("{:<38}{:<16}{:<13}{:>12}{:>12}{:>13}\n", "name", "shape", "role", "parameters",
                                  "bytes f32", "FLOP/token");
   tree(text, model, 0, options);
   if (head > 0) line(text, 0, "lm_head (embed_tokens.weight)", "", "", {0, head});

@@ -1,8 +1,7 @@
-// Linear layer (spec §4.7): y = x Wᵀ (+ b).
+// Linear layer without bias (spec §4.7): y = x Wᵀ.
 #pragma once
 
 #include <initializer_list>
-#include <optional>
 #include <vector>
 
 #include "blalm/models/module.h"
@@ -11,16 +10,15 @@ namespace blalm {
 
 class Linear : public Module {
  public:
-  // W [out, in]; a bias [out] when its initialisation is given.
+  // W [out, in].
   Linear(Module& parent, std::string name, std::int64_t in, std::int64_t out, const Init& weight_init,
-         Role role = Role::matrix, const std::optional<Init>& bias_init = {});
+         Role role = Role::matrix);
 
   Var forward(Pass& pass, const Var& x);                // in the dtype of x
   Var forward_to(DType out, Pass& pass, const Var& x);  // in that dtype or, from bf16, in f32
   double flops(std::int64_t) const override { return 2.0 * static_cast<double>(in_ * out_); }
 
   Parameter& weight;
-  Parameter* bias = nullptr;
 
  private:
   std::int64_t in_, out_;

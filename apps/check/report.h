@@ -1,8 +1,6 @@
 // What `blalm check` prints: one line a tensor with its relative error, and the count at the end.
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <string>
 
 #include "blalm/core/error.h"
@@ -14,14 +12,11 @@ namespace blalm::check {
 // zeros counts absolute differences.
 double relative_error(const Tensor& got, const Tensor& reference);
 
-// A second opinion on a tensor that misses the tolerance: why it passes all the same, if it does.
-using SecondOpinion = std::function<std::optional<std::string>()>;
-
 class Report {
  public:
   // Prints the line of one tensor and counts it.
   void compare(const std::string& file, const std::string& tensor, const Tensor& got, const Tensor& reference,
-               double tolerance, const SecondOpinion& second = {});
+               double tolerance);
   // A file that cannot be read or does not fit: prints why and counts it as one failure.
   void bad_file(const std::string& file, const std::string& message);
   // The same for a file that the kernels asked for do not take.

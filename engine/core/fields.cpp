@@ -164,7 +164,8 @@ const Field& Fields::at(std::string_view path) const {
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(3, name.size() / 3) + 1;
+  // Of a short name half is kept: base is no misspelt huge.
+  std::size_t best_distance = std::min(std::max<std::size_t>(3, name.size() / 3), name.size() / 2) + 1;
   for (const std::string& c : candidates) {
     std::vector<std::size_t> row(c.size() + 1);
     for (std::size_t j = 0; j <= c.size(); ++j) row[j] = j;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 
 #include "blalm/core/dtype.h"
 
@@ -12,10 +11,6 @@ namespace blalm::kernels {
 // Stabilisers are real: they are constants of the differentiation, and the complex step must not reach them.
 template <class S>
 using Real = decltype(real_part(S()));
-
-// Exponents are small differences of long sums: for f32 they are kept in f64 until the difference is taken.
-template <class S>
-using Exponent = std::conditional_t<std::is_same_v<S, float>, double, S>;
 
 // log σ(x) without overflow: no exponent is positive.
 template <class S>
@@ -42,6 +37,7 @@ template <class S>
 struct MlstmNormaliser {
   S inverse;  // 1 / (N + eps)
   S slope;    // dN/da = [|a| > exp(-m)] sign(a); 0 at the kink
+  S share;    // Σ_s dA_ts / (dh_t·h_t) (ops/mlstm.cpp): 1 where the floor rules, else eps / (N + eps)
 
   MlstmNormaliser(S a, Real<S> m, double eps) {
     using R = Real<S>;
@@ -50,6 +46,7 @@ struct MlstmNormaliser {
     slope = S(real_part(a) > floor ? R(1) : real_part(a) < -floor ? R(-1) : R(0));
     const S N = real_part(slope) == 0 ? S(floor) : slope * a;
     inverse = S(R(1)) / (N + static_cast<R>(eps));
+    share = real_part(slope) == 0 ? S(R(1)) : inverse * static_cast<R>(eps);
   }
 };
 

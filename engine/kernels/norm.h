@@ -33,6 +33,7 @@ extern const Kernel<HeadNormArgs> head_norm;
 struct HeadNormBackwardArgs {
   Tensor x, w, stats, dy, dx, dw;
   bool add_dw;
+  double eps;
 };
 extern const Kernel<HeadNormBackwardArgs> head_norm_backward;
 

@@ -23,12 +23,12 @@ Var head_norm(const Var& x, const Var& weight, double eps, Where where) {
   Tensor stats = Tensor::empty({positions, heads, 2}, compute_dtype(x.dtype()));
   op.ran(kernels::head_norm({x.value().reshape(folded), weight.value(), y.reshape(folded), stats, eps}));
   op.flops(8.0 * static_cast<double>(y.numel()));
-  return op.finish(y, {x.value(), weight.value(), stats}, [folded](Backward& back) {
+  return op.finish(y, {x.value(), weight.value(), stats}, [folded, eps](Backward& back) {
     const Tensor& dy = back.dout();
     Tensor dx = back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
     const Backward::Slot dw = back.want(1) ? back.slot(1) : Backward::Slot();
     kernels::head_norm_backward({back.saved(0).reshape(folded), back.saved(1), back.saved(2), dy.reshape(folded),
-                                 dx.defined() ? dx.reshape(folded) : Tensor(), dw.buffer, dw.add});
+                                 dx.defined() ? dx.reshape(folded) : Tensor(), dw.buffer, dw.add, eps});
     if (dx.defined()) back.give(0, dx);
   });
 }

@@ -14,6 +14,11 @@
 //   dq_t = scale Σ_s P_ts k_s       dk_s = scale Σ_t P_ts q_t        dv_s = Σ_t C̃_ts g_t
 //   di_s = Σ_t dC̃_ts C̃_ts = k_s·dk_s
 //   df_u = σ(-f_u) Σ_{s<u≤t} dC̃_ts C̃_ts = σ(-f_u) Σ_{t≥u} (q_t·dq_t - k_t·dk_t)
+// All rows of dA_ts = dC̃_ts C̃_ts together sum to what all columns do, and the sum of a row needs no products of gates:
+//   Σ_s dA_ts = g_t·Σ_s C̃_ts v_s + δ_t a_t = (dh_t·h_t) (1 where the floor exp(-m_t) rules, else eps / (N_t + eps))
+// A head norm after the mLSTM leaves almost nothing of either: the di of a sequence cancel to a thousandth of their size
+// and less, and f32 products would drown what is left, the gradient of the input gate's bias. So in f32 the products
+// give all di but the first, which is what the rows' sums, taken in f64, leave for it.
 // δ_t is the way through the normaliser, which other implementations drop because a head norm right after it cancels
 // any factor of a position; here windowed attention may be added before that norm, so it is kept.
 #include "blalm/kernels/mlstm.h"

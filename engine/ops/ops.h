@@ -124,7 +124,9 @@ enum class Modulation { fixed, tanh, sigmoid, raw, convex, clamp };  // spec §1
 // and takes no alpha. linear, window [..., C]; alpha [n], n divides C, entry j rules the channels [j·C/n, (j+1)·C/n).
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind, Where where = Where::current());
 
-// --- mlstm.cpp
+// --- mlstm_gate.cpp, mlstm.cpp
+// cap·tanh((x + bias) / cap): the mLSTM's gates from their projections x [..., H]; bias [H], cap > 0.
+Var mlstm_gate(const Var& x, const Var& bias, double cap, Where where = Where::current());
 enum class MlstmForm { automatic, recurrent, parallel, chunkwise };
 // What the recurrence carries from one position to the next, in f32 or wider (spec §5.3).
 struct MlstmState {
@@ -187,6 +189,7 @@ Var sigmoid_gate(const Var& x, const Var& gate);
 Var attention(const Var& q, const Var& k, const Var& v, AttentionOptions options);
 Var hedgehog_features(const Var& y, FeatureMap map);
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind);
+Var mlstm_gate(const Var& x, const Var& bias, double cap);
 Var mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, MlstmOptions options);
 Var cross_entropy(const Var& logits, const Tensor& targets);
 Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets, HeadLossOptions options);

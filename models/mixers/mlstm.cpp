@@ -8,6 +8,7 @@
 #include "blalm/models/config.h"
 #include "blalm/models/config_lists.h"
 #include "blalm/models/features/head_norm.h"
+#include "blalm/models/features/mlstm_gate.h"
 #include "blalm/models/linear.h"
 #include "blalm/models/weight_init.h"
 
@@ -42,16 +43,15 @@ class MlstmMixer : public Mixer {
         heads_(c.num_attention_heads),
         groups_(c.key_value_heads()),
         head_dim_(c.head_dim()),
-        gate_cap_(c.gate_soft_cap),
         q_proj_(*this, "q_proj", c.hidden_size, heads_ * head_dim_, inner_init(c)),
         k_proj_(*this, "k_proj", c.hidden_size, groups_ * head_dim_, inner_init(c)),
         v_proj_(*this, "v_proj", c.hidden_size, groups_ * head_dim_, inner_init(c)),
         ogate_proj_(*this, "ogate_proj", c.hidden_size, heads_ * head_dim_, inner_init(c)),
         out_proj_(*this, "out_proj", heads_ * head_dim_, c.hidden_size, residual_init(c, c.hidden_size)),
-        igate_(*this, "igate", c.hidden_size, heads_, gate_values(c.gate_init).weight, Role::gate,
-               gate_values(c.gate_init).input_bias),
-        fgate_(*this, "fgate", c.hidden_size, heads_, gate_values(c.gate_init).weight, Role::gate,
-               gate_values(c.gate_init).forget_bias),
+        igate_(*this, "igate", c.hidden_size, heads_, gate_values(c.gate_init).weight,
+               gate_values(c.gate_init).input_bias, c.gate_soft_cap),
+        fgate_(*this, "fgate", c.hidden_size, heads_, gate_values(c.gate_init).weight,
+               gate_values(c.gate_init).forget_bias, c.gate_soft_cap),
         head_norm_(*this, "head_norm", heads_, head_dim_, c.mlstm_norm),
         q_stages_(make_stages(*this, "q", c, heads_ * head_dim_)),
         k_stages_(make_stages(*this, "k", c, groups_ * head_dim_)),
@@ -75,8 +75,8 @@ class MlstmMixer : public Mixer {
     const Var q = ops::reshape(through(q_stages_, pass, q0), by_head);                 // [B, T, H, D]
     const Var k = ops::reshape(through(k_stages_, pass, k0), by_group);                // [B, T, G, D]
     const Var v = ops::reshape(through(v_stages_, pass, v0), by_group);                // [B, T, G, E]
-    const Var i = ops::soft_cap(projected[4], gate_cap_);                              // [B, T, H]
-    const Var f = ops::soft_cap(projected[5], gate_cap_);                              // [B, T, H]
+    const Var i = igate_.capped(pass, projected[4]);                                   // [B, T, H]
+    const Var f = fgate_.capped(pass, projected[5]);                                   // [B, T, H]
     Var h = recur(pass, q_map_->forward(pass, q), k_map_->forward(pass, k), v, i, f);  // [B, T, H, E]
     h = head_norm_.forward(pass, h);                                                   // [B, T, H·E]
     for (const auto& branch : branches_) h = branch->join(pass, h, {q, k, v}, {q0, k0, v0});
@@ -107,8 +107,8 @@ class MlstmMixer : public Mixer {
   }
 
   std::int64_t heads_, groups_, head_dim_;
-  double gate_cap_;
-  Linear q_proj_, k_proj_, v_proj_, ogate_proj_, out_proj_, igate_, fgate_;
+  Linear q_proj_, k_proj_, v_proj_, ogate_proj_, out_proj_;
+  MlstmGate igate_, fgate_;
   HeadNorm head_norm_;
   Stages q_stages_, k_stages_, v_stages_;
   std::unique_ptr<FeatureMapModule> q_map_, k_map_;

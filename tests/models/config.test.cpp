@@ -77,7 +77,9 @@ TEST_CASE("sizes") {
     c.intermediate_size = 0;
     CHECK(c.resolved().intermediate_size == expected[i][3]);  // sizes follow the rule for 0
   }
-  CHECK_THROWS_AS(apply_size(c, "huge"), ConfigError);
+  CHECK_THROWS_WITH_AS(apply_size(c, "huge"), "[size] expected one of nano, tiny, small, base, got huge", ConfigError);
+  CHECK_THROWS_WITH_AS(apply_size(c, "tniy"),
+                       "[size] expected one of nano, tiny, small, base, got tniy (did you mean tiny?)", ConfigError);
 }
 
 TEST_CASE("every preset passes validation in every size") {

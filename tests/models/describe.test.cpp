@@ -20,9 +20,9 @@ TEST_CASE("a model is described as a tree, without its values") {
   apply_preset(config, "full");
   const std::string text = describe(LanguageModel(config, {.values = Values::none}));
   CHECK(contains(text, "  embed_tokens"));
-  CHECK(contains(text, "[16000, 768]    embedding       12,288,000    49.2 M"));
+  CHECK(contains(text, "[16000, 768]    embedding      12,288,000      49.2 M"));
   CHECK(contains(text, "      swa_alpha"));
-  CHECK(contains(text, "[2048, 768]     matrix           1,572,864"));
+  CHECK(contains(text, "[2048, 768]     matrix          1,572,864"));
   CHECK(contains(text, "11 more like it"));
   CHECK_FALSE(contains(text, "layers.7"));
   CHECK(contains(text, "lm_head (embed_tokens.weight)"));

@@ -190,6 +190,7 @@ struct Sweep {
   Matrix dC;  // gradient of the state after the chunk
   Vector dn;
   double dlog_f = 0;  // Σ (q_t·dq_t - k_t·dk_t) over all later positions
+  double dA = 0;      // what all rows of dA sum to from this chunk on, less di of all later positions
 };
 
 template <class X>
@@ -202,6 +203,7 @@ void backward(const MlstmBackwardArgs& args) {
   const HeadView<X> dq_out(args.dq), dk_out(args.dk), dv_out(args.dv);
   const HeadView<float> di_out(args.di), df_out(args.df);
   const bool gates_wanted = di_out || df_out;
+  constexpr bool exact = std::is_same_v<X, float>;  // bf16 has rounded h: its dh·h says little about the row of dA
   const bool dq_wanted = dq_out || df_out, dk_wanted = dk_out || gates_wanted, dv_wanted(dv_out);
   const double cost = 3 * cost_per_head(z, args.chunk) * static_cast<double>(group);
   parallel_for(z.B * z.G, cost, [&](std::int64_t begin, std::int64_t end) {
@@ -217,7 +219,7 @@ void backward(const MlstmBackwardArgs& args) {
       for (Sweep& sweep : sweeps) {
         sweep.dC.setZero(z.D, z.E);
         sweep.dn.setZero(z.D);
-        sweep.dlog_f = 0;
+        sweep.dlog_f = sweep.dA = 0;
       }
       for (std::int64_t c = chunks - 1; c >= 0; --c) {
         const std::int64_t t0 = c * args.chunk, size = std::min(args.chunk, z.T - t0);
@@ -236,8 +238,11 @@ void backward(const MlstmBackwardArgs& args) {
           delta.resize(size);
           for (std::int64_t t = 0; t < size; ++t) {
             const MlstmNormaliser<float> normaliser(*a.at(b, t0 + t, head), gates.m[t], args.eps);
+            const double dh_h = exact ? g.row(t).cast<double>().dot(H.row(t).cast<double>())
+                                      : static_cast<double>(g.row(t).dot(H.row(t)));
+            sweep.dA += normaliser.share * dh_h;
             g.row(t) *= normaliser.inverse;
-            delta[t] = -normaliser.slope * g.row(t).dot(H.row(t));
+            delta[t] = -normaliser.slope * normaliser.inverse * static_cast<float>(dh_h);
           }
           g_beta = (scale * gates.beta).asDiagonal() * g;
           delta_beta = scale * gates.beta.cwiseProduct(delta);
@@ -275,7 +280,9 @@ void backward(const MlstmBackwardArgs& args) {
             dv_sum += dv;
           }
           for (std::int64_t t = size - 1; t >= 0 && gates_wanted; --t) {
-            const float di = K.row(t).dot(dk.row(t));
+            const bool last = exact && t0 + t == 0;
+            const float di = last ? static_cast<float>(sweep.dA) : K.row(t).dot(dk.row(t));
+            sweep.dA -= di;
             if (di_out) *di_out.at(b, t0 + t, head) = di;
             if (!df_out) continue;
             sweep.dlog_f += static_cast<double>(Q.row(t).dot(dq.row(t))) - di;

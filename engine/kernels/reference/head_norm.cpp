@@ -10,6 +10,22 @@ namespace {
 // Positions of one partial sum of a weight gradient: fixed, so that the bits do not depend on the number of threads.
 constexpr std::int64_t kBlock = 64;
 
+template <class C>
+struct Statistics {
+  C mean, r;  // r = (variance + eps)^-1/2
+};
+
+template <class C, class T>
+Statistics<C> statistics(const T* x, std::int64_t n, double eps) {
+  const C inverse = C(1) / static_cast<C>(static_cast<double>(n));
+  const C mean = inverse * vec::sum<C>(n, [=](std::int64_t j) { return static_cast<C>(x[j]); });
+  const C variance = inverse * vec::sum<C>(n, [=](std::int64_t j) {
+                       const C d = static_cast<C>(x[j]) - mean;
+                       return d * d;
+                     });
+  return {mean, C(1) / std::sqrt(variance + static_cast<C>(eps))};
+}
+
 }  // namespace
 
 void head_norm(const HeadNormArgs& a) {
@@ -21,23 +37,20 @@ void head_norm(const HeadNormArgs& a) {
     T* y = a.y.mutable_data<T>();
     C* stats = a.stats.mutable_data<C>();
     const std::int64_t heads = a.x.dim(1), n = a.x.dim(2);
-    const C inverse = C(1) / static_cast<C>(static_cast<double>(n)), eps = static_cast<C>(a.eps);
-    parallel_for(a.x.dim(0), 6.0 * static_cast<double>(heads * n), [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin * heads; i < end * heads; ++i) {
-        const T* in = x + i * n;
-        const C* weight = w + i % heads * n;
-        T* out = y + i * n;
-        const C mean = inverse * vec::sum<C>(n, [=](std::int64_t j) { return static_cast<C>(in[j]); });
-        const C variance = inverse * vec::sum<C>(n, [=](std::int64_t j) {
-                             const C d = static_cast<C>(in[j]) - mean;
-                             return d * d;
-                           });
-        const C r = C(1) / std::sqrt(variance + eps);
-        for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(weight[j] * ((static_cast<C>(in[j]) - mean) * r));
-        stats[2 * i] = mean;
-        stats[2 * i + 1] = r;
-      }
-    });
+    parallel_for(a.x.dim(0), 6.0 * static_cast<double>(heads * n),
+                 [=, eps = a.eps](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin * heads; i < end * heads; ++i) {
+                     const T* in = x + i * n;
+                     const C* weight = w + i % heads * n;
+                     T* out = y + i * n;
+                     const auto stat = statistics<C>(in, n, eps);
+                     const C mean = stat.mean, r = stat.r;
+                     for (std::int64_t j = 0; j < n; ++j)
+                       out[j] = static_cast<T>(weight[j] * ((static_cast<C>(in[j]) - mean) * r));
+                     stats[2 * i] = mean;
+                     stats[2 * i + 1] = r;
+                   }
+                 });
   });
 }
 
@@ -50,7 +63,10 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
     T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
     const std::int64_t positions = a.x.dim(0), heads = a.x.dim(1), n = a.x.dim(2), size = heads * n;
     const std::int64_t blocks = (positions + kBlock - 1) / kBlock;
-    const C inverse = C(1) / static_cast<C>(static_cast<double>(n));
+    // dx is orthogonal to x but for eps, and ops/mlstm.cpp needs it to be: f32 holds that only if the projections of u
+    // are in f64. bf16 could not.
+    using A = std::conditional_t<std::is_same_v<T, C>, Wide<C>, C>;
+    const A inverse = A(1) / static_cast<A>(static_cast<double>(n));
     Tensor partial;
     C* sums = nullptr;
     if (a.dw.defined()) {
@@ -58,22 +74,29 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
       sums = partial.mutable_data<C>();
     }
     parallel_blocks(positions, kBlock, 10.0 * static_cast<double>(size),
-                    [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
+                    [=, eps = a.eps](std::int64_t block, std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin * heads; i < end * heads; ++i) {
                         const T *in = x + i * n, *g = dy + i * n;
                         const C* weight = w + i % heads * n;
-                        const C mean = stats[2 * i], r = stats[2 * i + 1];
-                        const auto u = [=](std::int64_t j) { return weight[j] * static_cast<C>(g[j]); };
-                        const auto normed = [=](std::int64_t j) { return (static_cast<C>(in[j]) - mean) * r; };
+                        const Statistics<A> stat = [&] {
+                          if constexpr (std::is_same_v<A, C>)
+                            return Statistics<A>{stats[2 * i], stats[2 * i + 1]};
+                          else
+                            return statistics<A>(in, n, eps);
+                        }();
+                        const A mean = stat.mean, r = stat.r;
+                        const auto u = [=](std::int64_t j) { return static_cast<A>(weight[j]) * static_cast<A>(g[j]); };
+                        const auto normed = [=](std::int64_t j) { return (static_cast<A>(in[j]) - mean) * r; };
                         if (dx != nullptr) {
-                          const C mean_u = inverse * vec::sum<C>(n, u);
-                          const C mean_ux = inverse * vec::sum<C>(n, [=](std::int64_t j) { return u(j) * normed(j); });
+                          const A mean_u = inverse * vec::sum<A>(n, u);
+                          const A mean_ux = inverse * vec::sum<A>(n, [=](std::int64_t j) { return u(j) * normed(j); });
                           for (std::int64_t j = 0; j < n; ++j)
                             dx[i * n + j] = static_cast<T>(r * (u(j) - mean_u - normed(j) * mean_ux));
                         }
                         if (sums != nullptr) {
                           C* sum = sums + block * size + i % heads * n;
-                          for (std::int64_t j = 0; j < n; ++j) sum[j] += static_cast<C>(g[j]) * normed(j);
+                          for (std::int64_t j = 0; j < n; ++j)
+                            sum[j] += static_cast<C>(static_cast<A>(g[j]) * normed(j));
                         }
                       }
                     });

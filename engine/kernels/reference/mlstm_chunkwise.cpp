@@ -24,14 +24,14 @@ class Chunk {
  public:
   Chunk(const MlstmHead<S>& head, std::int64_t c, Real<S> m_before)
       : head_(head), m_before_(m_before), begin(c * head.chunk), size(std::min(head.chunk, head.T - begin)) {
-    Exponent<S> sum(0);
+    Wide<S> sum(0);
     b_.resize(size);
     for (std::int64_t t = 0; t < size; ++t) b_[t] = sum += head.log_f[begin + t];
   }
 
   // m_t for every t, from the running maximum of i_s - b_s.
   void stabilise(Column<Real<S>>& m) const {
-    auto highest = real_part(Exponent<S>(m_before_));
+    auto highest = real_part(Wide<S>(m_before_));
     for (std::int64_t t = 0; t < size; ++t) {
       highest = std::max(highest, real_part(head_.i[begin + t] - b_[t]));
       m[begin + t] = static_cast<Real<S>>(real_part(b_[t]) + highest);
@@ -48,7 +48,7 @@ class Chunk {
  private:
   const MlstmHead<S>& head_;
   Real<S> m_before_;
-  Column<Exponent<S>> b_;
+  Column<Wide<S>> b_;
 
  public:
   const std::int64_t begin, size;
@@ -118,7 +118,7 @@ void mlstm_chunkwise_backward(const MlstmBackwardArgs& args) {
         for (std::int64_t d = 0; d < D; ++d)
           add_scaled(dC[d], head.scale * chunk.beta(t) * head.q[chunk.begin + t][d], grad.g[chunk.begin + t], width);
     }
-    Exponent<S> suffix(0);
+    Wide<S> suffix(0);
     for (std::int64_t t = head.T - 1; t >= 0; --t) {
       grad.di[t] = dot(head.k[t], grad.dk[t], D);
       suffix += dot(head.q[t], grad.dq[t], D) - grad.di[t];

@@ -69,10 +69,10 @@ template <class S>
 struct MlstmHead {
   std::int64_t T, D, E, chunk;
   S scale;
-  Matrix<S> q, k, v;             // [T, D], [T, D], v̂: [T, E + 1]
-  Column<Exponent<S>> i, log_f;  // [T]; log σ(f)
-  Matrix<S> out;                 // ô: [T, E + 1]
-  Column<Real<S>> m;             // [T]
+  Matrix<S> q, k, v;         // [T, D], [T, D], v̂: [T, E + 1]
+  Column<Wide<S>> i, log_f;  // [T]; log σ(f)
+  Matrix<S> out;             // ô: [T, E + 1]
+  Column<Real<S>> m;         // [T]
 
   S score(std::int64_t t, std::int64_t s) const { return scale * dot(q[t], k[s], D); }
 };
@@ -148,7 +148,7 @@ struct MlstmInputs {
     for (std::int64_t t = 0; t < z.T; ++t) {
       head.v[t][z.E] = S(1);
       head.i[t] = *i.at(b, t, h);
-      head.log_f[t] = log_sigmoid(Exponent<S>(*f.at(b, t, h)));
+      head.log_f[t] = log_sigmoid(Wide<S>(*f.at(b, t, h)));
     }
   }
 };
@@ -199,6 +199,7 @@ void run_mlstm_backward(const MlstmBackwardArgs& args, double cost_per_head, For
     const MlstmInputs<X, S> in(args);
     const MlstmSizes& z = in.z;
     const std::int64_t group = z.heads_a_group();
+    constexpr bool exact = std::is_same_v<X, S>;  // bf16 has rounded h: its dh·h says little about the row of dA
     const CarryView<const S> states(args.states, z);
     const HeadView<const X> h(args.h), dh(args.dh);
     const HeadView<const S> a(args.a), m(args.m);
@@ -218,13 +219,16 @@ void run_mlstm_backward(const MlstmBackwardArgs& args, double cost_per_head, For
           for (Matrix<S>* like_v : {&grad.g, &grad.dv}) like_v->resize(z.T, z.E + 1);
           for (Column<S>* like_i : {&grad.di, &grad.dlog_f}) like_i->resize(z.T);
           load(dh, b, j, z.T, grad.g);
+          Wide<S> dA(0);  // its sum, row by row
           for (std::int64_t t = 0; t < z.T; ++t) {
             // h = num / (N + eps):  dnum = dh / (N + eps),  δ = da = -(dN/da) (dh·h) / (N + eps)
             head.m[t] = real_part(*m.at(b, t, j));
             const MlstmNormaliser<S> normaliser(*a.at(b, t, j), head.m[t], args.eps);
             S* g = grad.g[t];
-            for (std::int64_t e = 0; e < z.E; ++e) g[z.E] -= g[e] * static_cast<S>(h.at(b, t, j)[e]);
-            g[z.E] *= normaliser.slope;
+            Wide<S> dh_h(0);
+            for (std::int64_t e = 0; e < z.E; ++e) dh_h += Wide<S>(g[e]) * static_cast<Wide<S>>(h.at(b, t, j)[e]);
+            dA += Wide<S>(normaliser.share) * dh_h;
+            g[z.E] = -normaliser.slope * static_cast<S>(dh_h);
             for (std::int64_t e = 0; e <= z.E; ++e) g[e] *= normaliser.inverse;
           }
 
@@ -232,6 +236,10 @@ void run_mlstm_backward(const MlstmBackwardArgs& args, double cost_per_head, For
             load_state(states, (b * z.H + j) * z.chunks(in.chunk) + c, z.D, z.E, state);
           });
 
+          if (exact && z.T > 0) {  // and column by column
+            for (std::int64_t t = 1; t < z.T; ++t) dA -= Wide<S>(grad.di[t]);
+            grad.di[0] = static_cast<S>(dA);
+          }
           for (std::int64_t t = 0; t < z.T; ++t) {
             add_scaled(dk_sum[t], S(1), grad.dk[t], z.D);
             add_scaled(dv_sum[t], S(1), grad.dv[t], z.E);

@@ -12,8 +12,8 @@ namespace {
 
 // Row t of A.
 template <class S>
-void exponents(const MlstmHead<S>& head, std::int64_t t, Column<Exponent<S>>& row) {
-  Exponent<S> log_decay(0);
+void exponents(const MlstmHead<S>& head, std::int64_t t, Column<Wide<S>>& row) {
+  Wide<S> log_decay(0);
   for (std::int64_t s = t; s >= 0; --s) {
     row[s] = log_decay + head.i[s];
     log_decay += head.log_f[s];
@@ -27,7 +27,7 @@ double cost_per_head(const MlstmSizes& z) { return static_cast<double>(z.T * z.T
 void mlstm_parallel(const MlstmArgs& args) {
   run_mlstm(args, cost_per_head(MlstmSizes(args)), [](auto& head, auto&, auto) {
     using S = std::remove_cvref_t<decltype(head.scale)>;
-    Column<Exponent<S>> A;
+    Column<Wide<S>> A;
     A.resize(head.T);
     for (std::int64_t t = 0; t < head.T; ++t) {
       exponents(head, t, A);
@@ -44,7 +44,7 @@ void mlstm_parallel_backward(const MlstmBackwardArgs& args) {
   run_mlstm_backward(args, 3 * cost_per_head(MlstmSizes(args)), [](auto& head, auto& grad, auto) {
     using S = std::remove_cvref_t<decltype(head.scale)>;
     const std::int64_t D = head.D, width = head.E + 1;
-    Column<Exponent<S>> A;
+    Column<Wide<S>> A;
     A.resize(head.T);
     for (std::int64_t t = 0; t < head.T; ++t) {
       exponents(head, t, A);

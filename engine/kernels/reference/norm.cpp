@@ -11,9 +11,12 @@ namespace {
 // Rows of one partial sum of a weight gradient: fixed, so that the bits do not depend on the number of threads.
 constexpr std::int64_t kRowBlock = 64;
 
+// From f32 to f32 an output is rounded once: the gradient of an mLSTM's input gate can be some hundred times as sensitive
+// to the mixer's input as others (ops/mlstm.cpp).
 template <class X, class Y>
 void forward(const RmsNormArgs& a) {
   using C = Compute<X>;
+  using A = std::conditional_t<std::is_same_v<X, Y> && std::is_same_v<X, C>, Wide<C>, C>;
   const X* x = a.x.data<X>();
   const C* w = a.w.data<C>();
   Y* y = a.y.mutable_data<Y>();
@@ -23,11 +26,11 @@ void forward(const RmsNormArgs& a) {
     for (std::int64_t row = begin; row < end; ++row) {
       const X* in = x + row * d;
       Y* out = y + row * d;
-      const C squares =
-          vec::sum<C>(d, [=](std::int64_t j) { return static_cast<C>(in[j]) * static_cast<C>(in[j]); });
-      const C r = C(1) / std::sqrt(squares / static_cast<C>(static_cast<double>(d)) + static_cast<C>(a.eps));
-      for (std::int64_t j = 0; j < d; ++j) out[j] = static_cast<Y>(w[j] * (static_cast<C>(in[j]) * r));
-      rrms[row] = r;
+      const auto read = [in](std::int64_t j) { return static_cast<A>(static_cast<C>(in[j])); };
+      const A squares = vec::sum<A>(d, [=](std::int64_t j) { return read(j) * read(j); });
+      const A r = A(1) / std::sqrt(squares / static_cast<A>(static_cast<double>(d)) + static_cast<A>(a.eps));
+      for (std::int64_t j = 0; j < d; ++j) out[j] = static_cast<Y>(static_cast<C>(static_cast<A>(w[j]) * (read(j) * r)));
+      rrms[row] = static_cast<C>(r);
     }
   });
 }

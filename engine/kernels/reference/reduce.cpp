@@ -17,9 +17,9 @@ void reduce(const ReduceArgs& a) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T* column = x + i / inner * n * inner + i % inner;
         if (a.f == Reduce::sum) {
-          C sum(0);
-          for (std::int64_t k = 0; k < n; ++k) sum += static_cast<C>(column[k * inner]);
-          y[i] = static_cast<T>(sum);
+          Wide<C> sum(0);
+          for (std::int64_t k = 0; k < n; ++k) sum += static_cast<Wide<C>>(column[k * inner]);
+          y[i] = static_cast<T>(static_cast<C>(sum));
         } else {
           C best(-std::numeric_limits<decltype(real_part(T()))>::infinity());
           for (std::int64_t k = 0; k < n; ++k)

@@ -13,6 +13,7 @@
   X(shape)                \
   X(softmax)              \
   X(mlstm)                \
+  X(mlstm_gate)           \
   X(head_norm)            \
   X(rope)                 \
   X(swiglu)               \
