@@ -17,15 +17,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan>& plan, Progress& progress, void (*stop)()) {
-  BpeTrainer trainer({.vocab_size = static_cast<std::int32_t>(config.vocab_size), .special_tokens = {"<pad>", config.bos, config.eos}});
+Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan>& plan, Progress& progress,
+                          void (*stop)()) {
+  BpeTrainer trainer({.vocab_size = static_cast<std::int32_t>(config.vocab_size),
+                      .special_tokens = {"<pad>", config.bos, config.eos}});
   std::int64_t lines = 0;
-  read_training_text(plan, config.corpus_options().text, config.separator, [&](std::span<const std::string_view> texts) {
-    if (stop != nullptr) stop();
-    trainer.count(texts);
-    lines += static_cast<std::int64_t>(texts.size());
-    progress.update(fmt::format("tokenizer: {} lines counted", human_count(static_cast<double>(lines))), 0, 0);
-  });
+  read_training_text(
+      plan, config.corpus_options().text, config.separator, [&](std::span<const std::string_view> texts) {
+        if (stop != nullptr) stop();
+        trainer.count(texts);
+        lines += static_cast<std::int64_t>(texts.size());
+        progress.update(fmt::format("tokenizer: {} lines counted", human_count(static_cast<double>(lines))), 0, 0);
+      });
   progress.update("tokenizer: learning merges", 0, 0);
   return trainer.train();
 }
@@ -61,13 +64,17 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   options.text = config.corpus_options().text;
   options.progress = [&](const PrepareProgress& p) {
     if (stop != nullptr) stop();
-    progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)), human_count(static_cast<double>(p.words))), 0, 0);
+    progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)),
+                                human_count(static_cast<double>(p.words))),
+                    0, 0);
   };
   // data.json comes last of all: a folder that has one is complete, whenever the program was stopped.
   std::error_code error;
   fs::create_directories(folder, error);
   if (!error) fs::remove(folder / "data.json", error);
-  if (error) throw DataError(expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
+  if (error)
+    throw DataError(
+        expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
   tokenizer.save(folder / "tokenizer.json");
   PrepareReport report = prepare(plan, encoder_for(tokenizer, config), folder, options);
   progress.clear();

@@ -30,7 +30,13 @@ std::string human_time(double seconds) {
 std::string human_count(double n) {
   if (n < 999.5) return fmt::format("{:.0f}", n);
   const double value = n < 999500 ? n / 1e3 : n < 999.5e6 ? n / 1e6 : n / 1e9;
-  return fmt::format("{:.{}f}{}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, n < 999500 ? "k" : n < 999.5e6 ? "M" : "G");
+  return fmt::format("{:.{}f}{}", value,
+                     value < 9.995   ? 2
+                     : value < 99.95 ? 1
+                                     : 0,
+                     n < 999500    ? "k"
+                     : n < 999.5e6 ? "M"
+                                   : "G");
 }
 
 Progress::Progress(double every) : every_(every), terminal_(isatty(STDOUT_FILENO) != 0) {}

@@ -19,8 +19,8 @@ class Progress {
   ~Progress() { clear(); }
 
   bool terminal() const { return terminal_; }
-  // Shows `text`, with a bar for done/total in front when total > 0 and the terminal is wide enough. Redraws at most ten
-  // times a second; when piped, prints at most every `every` seconds, and always when `last`.
+  // Shows `text`, with a bar for done/total in front when total > 0 and the terminal is wide enough. Redraws at most
+  // ten times a second; when piped, prints at most every `every` seconds, and always when `last`.
   void update(const std::string& text, double done, double total, bool last = false);
   // Prints a line that stays, above the redrawn one.
   void line(const std::string& text);

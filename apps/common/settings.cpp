@@ -20,7 +20,8 @@ std::optional<std::string> scalar_text(const toml::node& node) {
   return {};
 }
 
-void flatten(const toml::table& table, const std::string& prefix, const std::string& file, std::vector<Setting>& settings) {
+void flatten(const toml::table& table, const std::string& prefix, const std::string& file,
+             std::vector<Setting>& settings) {
   for (const auto& [key, node] : table) {
     const std::string path = prefix.empty() ? std::string(key.str()) : prefix + "." + std::string(key.str());
     const std::string origin = fmt::format("{}:{}", file, node.source().begin.line);
@@ -33,11 +34,14 @@ void flatten(const toml::table& table, const std::string& prefix, const std::str
       text = std::string();
       for (const toml::node& element : *array) {
         const auto item = scalar_text(element);
-        if (!item) throw ConfigError(expected_got(origin, fmt::format("a list of plain values for {}", path), "a nested one"));
+        if (!item)
+          throw ConfigError(expected_got(origin, fmt::format("a list of plain values for {}", path), "a nested one"));
         *text += (text->empty() ? "" : ",") + *item;
       }
     }
-    if (!text) throw ConfigError(expected_got(origin, fmt::format("a text, number, boolean or list for {}", path), "another kind of value"));
+    if (!text)
+      throw ConfigError(
+          expected_got(origin, fmt::format("a text, number, boolean or list for {}", path), "another kind of value"));
     settings.push_back({path, *text, origin});
   }
 }
@@ -46,8 +50,10 @@ std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    if (c == '\n') out += "\\n";
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
   }
   return out + "\"";
 }
@@ -92,7 +98,8 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     const std::size_t equals = argument.find('=');
-    const std::string path = argument.starts_with("--") ? argument.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
+    const std::string path =
+        argument.starts_with("--") ? argument.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
     const bool known = std::ranges::any_of(fields.list(), [&](const Field& f) { return f.path() == path; });
     if (path.empty() || (!known && path.find('.') == std::string::npos)) {
       rest.push_back(argument);
@@ -143,8 +150,10 @@ std::string fields_help(const Fields& fields) {
   for (const Field& f : fields.list()) {
     std::string value = f.get();
     if (value.size() > 24) value = value.substr(0, 21) + "...";
-    text += fmt::format("  {:<32} {}{}\n", fmt::format("--{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X"), f.help,
-                        value.empty() ? "" : fmt::format(" ({})", value));
+    text +=
+        fmt::format("  {:<32} {}{}\n",
+                    fmt::format("--{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X"),
+                    f.help, value.empty() ? "" : fmt::format(" ({})", value));
     if (!f.choices.empty()) text += fmt::format("  {:<32} one of {}\n", "", fmt::join(f.choices, ", "));
   }
   return text;

@@ -10,7 +10,8 @@ namespace blalm {
 
 double Evaluation::perplexity() const { return std::exp(loss); }
 
-Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch, std::int64_t blocks) {
+Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch,
+                    std::int64_t blocks) {
   Loader loader(data, {.block = seq, .batch = batch, .shuffle = false});
   Evaluation e;
   double sum = 0;
@@ -25,7 +26,8 @@ Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t se
   }
   e.loss = sum / static_cast<double>(e.tokens);
   // Bytes of the predicted tokens: their share of the bytes that all tokens of the blocks stand for.
-  const double bytes_per_token = static_cast<double>(bytes) / static_cast<double>(std::max<std::int64_t>(all_tokens, 1));
+  const double bytes_per_token =
+      static_cast<double>(bytes) / static_cast<double>(std::max<std::int64_t>(all_tokens, 1));
   e.bits_per_byte = bytes > 0 ? e.loss / std::numbers::ln2 / bytes_per_token : 0;
   return e;
 }

@@ -9,14 +9,15 @@
 namespace blalm {
 
 struct Evaluation {
-  double loss = 0;            // nats a predicted token
-  double bits_per_byte = 0;   // independent of the tokenizer
-  std::int64_t tokens = 0;    // predicted
+  double loss = 0;           // nats a predicted token
+  double bits_per_byte = 0;  // independent of the tokenizer
+  std::int64_t tokens = 0;   // predicted
   double perplexity() const;
 };
 
 // Over blocks of `seq` tokens in the order of the text, none overlapping, the first token of each not predicted; at
 // most `blocks` of them (0: all), `batch` at once.
-Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch, std::int64_t blocks);
+Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch,
+                    std::int64_t blocks);
 
 }  // namespace blalm

@@ -62,7 +62,8 @@ void RunConfig::configure(std::vector<Setting> settings) {
 }
 
 void RunConfig::resolve() {
-  if (train.precision == PrecisionChoice::automatic) train.precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
+  if (train.precision == PrecisionChoice::automatic)
+    train.precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
   train.threads = num_threads();
   if (train.micro_batch == 0) {
@@ -70,14 +71,17 @@ void RunConfig::resolve() {
     while (train.batch % train.micro_batch != 0) --train.micro_batch;
   }
   if (train.batch % train.micro_batch != 0)
-    throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch), std::to_string(train.micro_batch)));
+    throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch),
+                                   std::to_string(train.micro_batch)));
 }
 
-Precision RunConfig::precision() const { return train.precision == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32(); }
+Precision RunConfig::precision() const {
+  return train.precision == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32();
+}
 
 bool may_change_on_resume(const std::string& path) {
-  constexpr std::array kFree = {"train.threads",       "train.save_minutes", "train.prompts", "train.sample_tokens", "train.sample_every",
-                                "train.histogram_every", "train.anomaly",      "train.dry_run"};
+  constexpr std::array kFree = {"train.threads",      "train.save_minutes",    "train.prompts", "train.sample_tokens",
+                                "train.sample_every", "train.histogram_every", "train.anomaly", "train.dry_run"};
   return std::ranges::find(kFree, path) != kFree.end();
 }
 

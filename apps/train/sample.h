@@ -11,6 +11,7 @@ namespace blalm {
 
 // The prompt and `tokens` tokens after it, drawn at temperature 0.8; line breaks become spaces. The same seed draws the
 // same numbers at every call, so that samples of different steps can be compared.
-std::string sample(LanguageModel& model, const Tokenizer& tokenizer, const std::string& prompt, std::int64_t tokens, std::uint64_t seed);
+std::string sample(LanguageModel& model, const Tokenizer& tokenizer, const std::string& prompt, std::int64_t tokens,
+                   std::uint64_t seed);
 
 }  // namespace blalm

@@ -57,7 +57,8 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
 
 void Trainer::resume(const FoundCheckpoint& checkpoint) {
   if (checkpoint.position.loader_identity != loader_->identity())
-    throw DataError(expected_got("resume", "the data that the run was started with", "other text, tokenizer, order or batch size"));
+    throw DataError(
+        expected_got("resume", "the data that the run was started with", "other text, tokenizer, order or batch size"));
   load_checkpoint(checkpoint, *model_, *optimizer_);
   loader_->seek(checkpoint.position.loader);
   position_ = checkpoint.position;
@@ -78,8 +79,10 @@ double Trainer::micro_batches(double& tokens) {
   std::int64_t sequences = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     Batch b;
-    if (!overfit_.empty()) b = overfit_[static_cast<std::size_t>(i) % overfit_.size()];
-    else if (!loader_->next(b)) break;
+    if (!overfit_.empty())
+      b = overfit_[static_cast<std::size_t>(i) % overfit_.size()];
+    else if (!loader_->next(b))
+      break;
     sequences += b.ids.dim(0);
     batches.push_back(b);
   }

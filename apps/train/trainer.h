@@ -22,7 +22,7 @@ namespace blalm {
 struct StepReport {
   std::int64_t step = 0, total = 0;
   RunPosition position;
-  double epoch = 0;              // 1.25: a quarter of the second pass
+  double epoch = 0;  // 1.25: a quarter of the second pass
   double loss = 0, lr = 0;
   StepResult update;
   double tokens_per_second = 0;  // of this step

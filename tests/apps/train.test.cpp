@@ -48,15 +48,19 @@ std::string text_file(const Folder& folder) {
   const char* what[] = {"saw", "likes", "found", "lost", "ate"};
   const char* which[] = {"a red ball", "the small house", "some bread", "a long river", "the moon"};
   Rng rng(5);
-  for (int i = 0; i < 1500; ++i) out << who[rng.below(5)] << ' ' << what[rng.below(5)] << ' ' << which[rng.below(5)] << ".\n";
+  for (int i = 0; i < 1500; ++i)
+    out << who[rng.below(5)] << ' ' << what[rng.below(5)] << ' ' << which[rng.below(5)] << ".\n";
   return path;
 }
 
 std::string arguments(const Folder& folder, const std::string& run, const std::string& more = "") {
   return "train --run '" + (folder / run) + "' --data.train '" + text_file(folder) +
-         "' --data.vocab_size 300 --data.seq 32 --model.hidden_size 32 --model.num_hidden_layers 2 --model.num_attention_heads 2 "
+         "' --data.vocab_size 300 --data.seq 32 --model.hidden_size 32 --model.num_hidden_layers 2 "
+         "--model.num_attention_heads 2 "
          "--model.intermediate_size 64 --train.batch 8 --train.micro_batch 4 --train.sample_tokens 5 --train.threads 1 "
-         "--train.precision f32 --optim.optimizer muon --optim.steps 30 --train.valid_every 10 --train.valid_blocks 8 " + more;
+         "--train.precision f32 --optim.optimizer muon --optim.steps 30 --train.valid_every 10 --train.valid_blocks "
+         "8 " +
+         more;
 }
 
 // metrics.csv without its columns of time.
@@ -84,7 +88,8 @@ void check_same_run(const fs::path& a, const fs::path& b) {
 bool start_and_kill(const std::string& command_line, double seconds, int signal) {
   const pid_t child = fork();
   if (child == 0) {
-    execl("/bin/sh", "sh", "-c", ("exec '" + std::string(BLALM_BUILD_DIR) + "/blalm' " + command_line + " >/dev/null 2>&1").c_str(), nullptr);
+    execl("/bin/sh", "sh", "-c",
+          ("exec '" + std::string(BLALM_BUILD_DIR) + "/blalm' " + command_line + " >/dev/null 2>&1").c_str(), nullptr);
     _exit(127);
   }
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
@@ -104,12 +109,14 @@ TEST_CASE("a run leaves its folder as described") {
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
   CHECK(contains(o.output, "step 30/30"));
   CHECK(contains(o.output, "step 30: held-out loss"));
-  for (const char* file : {"config.toml", "run.json", "log.txt", "metrics.csv", "samples.txt", "last/model.safetensors", "last/config.json",
-                           "last/tokenizer.json", "last/optim.safetensors", "last/state.json", "last/DONE"})
+  for (const char* file :
+       {"config.toml", "run.json", "log.txt", "metrics.csv", "samples.txt", "last/model.safetensors",
+        "last/config.json", "last/tokenizer.json", "last/optim.safetensors", "last/state.json", "last/DONE"})
     CHECK_MESSAGE(fs::exists(folder.path / "a" / file), file);
   const std::string metrics = read(folder.path / "a" / "metrics.csv");
   CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 31);
-  CHECK(metrics.starts_with("step,words,tokens,seconds,loss,valid_loss,valid_bits_per_byte,lr,grad_norm,tokens_per_second\n"));
+  CHECK(metrics.starts_with(
+      "step,words,tokens,seconds,loss,valid_loss,valid_bits_per_byte,lr,grad_norm,tokens_per_second\n"));
   CHECK(contains(read(folder.path / "a" / "run.json"), "\"state\": \"finished\""));
 
   // Its config makes the same run again.
@@ -145,7 +152,8 @@ TEST_CASE("a damaged checkpoint is refused by name, and the one before it is use
   const Folder folder;
   // Two checkpoints: one at every save, so the interval is made as short as it can be.
   REQUIRE(run_blalm(arguments(folder, "whole")).exit_code == 0);
-  for (const std::string file : {"model.safetensors", "optim.safetensors", "state.json", "tokenizer.json", "config.json", "DONE"}) {
+  for (const std::string file :
+       {"model.safetensors", "optim.safetensors", "state.json", "tokenizer.json", "config.json", "DONE"}) {
     for (const bool truncate : {true, false}) {
       const std::string run = file + (truncate ? "-cut" : "-flipped");
       REQUIRE(run_blalm(arguments(folder, run, "--train.save_minutes 0.00001")).exit_code == 0);
@@ -171,7 +179,8 @@ TEST_CASE("a damaged checkpoint is refused by name, and the one before it is use
 TEST_CASE("every checkpoint damaged: an error that names them all, and nothing is touched") {
   const Folder folder;
   REQUIRE(run_blalm(arguments(folder, "a", "--train.save_minutes 0.00001")).exit_code == 0);
-  for (const char* name : {"last", "last.previous"}) fs::resize_file(folder.path / "a" / name / "model.safetensors", 100);
+  for (const char* name : {"last", "last.previous"})
+    fs::resize_file(folder.path / "a" / name / "model.safetensors", 100);
   const Outcome o = run_blalm(arguments(folder, "a", "--resume auto"));
   CHECK(o.exit_code == 3);
   CHECK(contains(o.output, "last/model.safetensors: 100 bytes instead of"));
@@ -180,7 +189,8 @@ TEST_CASE("every checkpoint damaged: an error that names them all, and nothing i
 
 TEST_CASE("overfitting one batch brings its loss down; a dry run leaves nothing") {
   const Folder folder;
-  const Outcome o = run_blalm(arguments(folder, "o", "--overfit 1 --optim.steps 300 --optim.lr 5e-3 --train.batch 4 --train.valid_every 0"));
+  const Outcome o = run_blalm(
+      arguments(folder, "o", "--overfit 1 --optim.steps 300 --optim.lr 5e-3 --train.batch 4 --train.valid_every 0"));
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
   const std::string metrics = read(folder.path / "o" / "metrics.csv");
   const std::string last = metrics.substr(metrics.rfind('\n', metrics.size() - 2) + 1);
@@ -201,17 +211,19 @@ TEST_CASE("wrong settings are usage errors, wrong data is a data error, each in 
   std::ofstream(folder.path / "broken.toml") << "[optim\n";
   std::ofstream(folder.path / "empty.txt");
   const std::string run = " --run '" + (folder / "x") + "'";
-  for (const auto& [command, code, words] : {std::tuple<std::string, int, std::string>{"train --optim.lrr 1" + run, 2, "did you mean optim.lr?"},
-                                          {"train --optim.lr" + run.substr(0, 0), 2, "expected a value"},
-                                          {"train --optim.lr fast" + run, 2, "expected a number, got fast"},
-                                          {"train --preset mlstmm" + run, 2, "expected one of transformer"},
-                                          {"train '" + (folder / "bad.toml") + "'" + run, 2, "bad.toml:3: [config] expected a known key, got optim.learning_rate"},
-                                          {"train '" + (folder / "broken.toml") + "'" + run, 2, "broken.toml:1"},
-                                          {"train --resume yes" + run, 2, "expected auto, got yes"},
-                                          {"train --resume auto", 2, "--run DIR"},
-                                          {"train --data.train /nowhere.txt" + run, 3, "/nowhere.txt"},
-                                          {"train --data.train '" + (folder / "empty.txt") + "'" + run, 3, "too few lines"},
-                                          {arguments(folder, "y", "--train.micro_batch 3"), 2, "a divisor of train.batch"}}) {
+  for (const auto& [command, code, words] :
+       {std::tuple<std::string, int, std::string>{"train --optim.lrr 1" + run, 2, "did you mean optim.lr?"},
+        {"train --optim.lr" + run.substr(0, 0), 2, "expected a value"},
+        {"train --optim.lr fast" + run, 2, "expected a number, got fast"},
+        {"train --preset mlstmm" + run, 2, "expected one of transformer"},
+        {"train '" + (folder / "bad.toml") + "'" + run, 2,
+         "bad.toml:3: [config] expected a known key, got optim.learning_rate"},
+        {"train '" + (folder / "broken.toml") + "'" + run, 2, "broken.toml:1"},
+        {"train --resume yes" + run, 2, "expected auto, got yes"},
+        {"train --resume auto", 2, "--run DIR"},
+        {"train --data.train /nowhere.txt" + run, 3, "/nowhere.txt"},
+        {"train --data.train '" + (folder / "empty.txt") + "'" + run, 3, "too few lines"},
+        {arguments(folder, "y", "--train.micro_batch 3"), 2, "a divisor of train.batch"}}) {
     const std::string line = command;  // clang++ 14 captures no structured binding
     const Outcome o = run_blalm(line);
     INFO(line);
@@ -242,7 +254,8 @@ TEST_SUITE("slow") {
       const std::string run = "cut" + std::to_string(round);
       // Several kills a run, until it comes through.
       for (int attempt = 0; attempt < 6; ++attempt) {
-        if (!start_and_kill(arguments(folder, run, settings + " --resume auto"), whole * rng.uniform() * 0.8, SIGKILL)) break;
+        if (!start_and_kill(arguments(folder, run, settings + " --resume auto"), whole * rng.uniform() * 0.8, SIGKILL))
+          break;
         ++killed;
       }
       const Outcome o = run_blalm(arguments(folder, run, settings + " --resume auto"));
