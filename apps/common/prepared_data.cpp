@@ -6,6 +6,7 @@
 
 #include "blalm/core/error.h"
 #include "blalm/data/samples.h"
+#include "blalm/data/text_encoder.h"
 #include "blalm/data/tokenizer/bpe_trainer.h"
 
 namespace blalm {
@@ -31,14 +32,6 @@ Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan
       });
   progress.update("tokenizer: learning merges", 0, 0);
   return trainer.train();
-}
-
-TextEncoder encoder_for(const Tokenizer& tokenizer, const DataConfig& config) {
-  const auto id = [&](const std::string& spelling) { return tokenizer.token_id(spelling).value_or(-1); };
-  return {.encode = [&tokenizer](std::string_view text) { return tokenizer.encode(text); },
-          .id = {tokenizer.vocab_size(), fingerprint_of(tokenizer.to_json())},
-          .bos = id(config.bos),
-          .eos = id(config.eos)};
 }
 
 }  // namespace
@@ -76,7 +69,7 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
     throw DataError(
         expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
   tokenizer.save(folder / "tokenizer.json");
-  PrepareReport report = prepare(plan, encoder_for(tokenizer, config), folder, options);
+  PrepareReport report = prepare(plan, encoder_of(tokenizer, config.bos, config.eos), folder, options);
   progress.clear();
   return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report)};
 }

@@ -2,6 +2,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 
@@ -9,9 +10,9 @@
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
+#include "blalm/apps/generate/generator.h"
 #include "blalm/apps/train/event_file.h"
 #include "blalm/apps/train/run_folder.h"
-#include "blalm/apps/train/sample.h"
 #include "blalm/apps/train/trainer.h"
 #include "blalm/core/cpu.h"
 #include "blalm/core/parallel.h"
@@ -40,6 +41,7 @@ class Run {
  public:
   Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer& tokenizer)
       : config_(config), folder_(folder), trainer_(trainer), tokenizer_(tokenizer) {
+    for (const std::string& prompt : config_.train.prompts) prompt_ids(tokenizer_, prompt);  // now, not in an hour
     if (folder_ == nullptr) return;
     metrics_.emplace(folder_->path() / "metrics.csv", trainer_.position().step);
     events_.emplace(folder_->path(), "blalm");
@@ -108,11 +110,23 @@ class Run {
     events_->flush();
   }
 
+  // What `blalm generate` would say now. The same seed draws the same numbers at every step, so that samples of
+  // different steps can be compared.
   void samples(std::int64_t step) {
+    const std::vector<std::string>& prompts = config_.train.prompts;
     std::string all;
-    for (const std::string& prompt : config_.train.prompts)
-      all +=
-          "  " + sample(trainer_.model(), tokenizer_, prompt, config_.train.sample_tokens, config_.train.seed) + "\n";
+    try {
+      const std::vector<GeneratedText> texts =
+          generate(trainer_.model(), tokenizer_, prompts,
+                   {.sampler = {}, .max_tokens = config_.train.sample_tokens, .seed = config_.train.seed, .stop = {}});
+      for (std::size_t i = 0; i < texts.size(); ++i) {
+        std::string text = prompts[i] + texts[i].text;
+        std::ranges::replace(text, '\n', ' ');
+        all += "  " + text + "\n";
+      }
+    } catch (const NumericError& e) {
+      all = fmt::format("  no sample: {}\n", e.what());
+    }
     progress_.clear();
     fmt::print("{}", all);
     if (folder_ == nullptr) return;
