@@ -28,9 +28,9 @@ Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan
         if (stop != nullptr) stop();
         trainer.count(texts);
         lines += static_cast<std::int64_t>(texts.size());
-        progress.update(fmt::format("tokenizer: {} lines counted", human_count(static_cast<double>(lines))), 0, 0);
+        progress.update(fmt::format("tokenizer: {} lines counted", human_count(static_cast<double>(lines))));
       });
-  progress.update("tokenizer: learning merges", 0, 0);
+  progress.update("tokenizer: learning merges");
   return trainer.train();
 }
 

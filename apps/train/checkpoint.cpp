@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "blalm/core/error.h"
@@ -51,6 +52,18 @@ void remove_folder(const fs::path& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
   if (error) throw DataError(expected_got("write", fmt::format("to remove '{}'", folder.string()), error.message()));
+}
+
+// Anew; taken away again when it cannot be filled, for what is left of a full disk others need.
+void fill_folder(const fs::path& folder, const std::function<void()>& fill) {
+  make_empty_folder(folder);
+  try {
+    fill();
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove_all(folder, ignored);
+    throw;
+  }
 }
 
 json to_json(const RunPosition& p) {
@@ -127,12 +140,13 @@ void write_done(const fs::path& folder) {
 void save_checkpoint(const fs::path& run, const LanguageModel& model, const Optimizer& optimizer,
                      const RunPosition& position, const std::string& tokenizer_json) {
   const fs::path fresh = run / "last.new", last = run / "last", previous = run / "last.previous";
-  make_empty_folder(fresh);
-  save_model(model, fresh);
-  save_optimizer(optimizer, fresh / "optim.safetensors");
-  write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
-  write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
-  write_done(fresh);
+  fill_folder(fresh, [&] {
+    save_model(model, fresh);
+    save_optimizer(optimizer, fresh / "optim.safetensors");
+    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+    write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
+    write_done(fresh);
+  });
   if (fs::exists(last)) {
     remove_folder(previous);
     rename_folder(last, previous);
@@ -145,9 +159,10 @@ void save_milestone(const fs::path& run, const std::string& name, const Language
                     const std::string& tokenizer_json) {
   const fs::path folder = run / name, fresh = run / (name + ".new");
   if (fs::exists(folder)) return;
-  make_empty_folder(fresh);
-  save_model(model, fresh);
-  write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+  fill_folder(fresh, [&] {
+    save_model(model, fresh);
+    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+  });
   rename_folder(fresh, folder);
   sync_folder(run);
 }

@@ -1,15 +1,13 @@
 #include "blalm/apps/train/event_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "blalm/core/error.h"
@@ -78,15 +76,20 @@ std::uint32_t crc32c(std::string_view bytes) {
   return ~c;
 }
 
-EventFile::EventFile(const std::filesystem::path& folder, std::string_view name)
-    : path_(folder / fmt::format("events.out.tfevents.{:.0f}.{}", now(), name)) {
-  file_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (file_ < 0)
-    throw DataError(expected_got("write", fmt::format("a writable file '{}'", path_.string()), std::strerror(errno)));
+EventFile::EventFile(const std::filesystem::path& folder, std::string_view name, std::int64_t step)
+    : file_(folder / fmt::format("events.out.tfevents.{:.0f}.{}", now(), name)) {
   std::string event;
   put_double(event, 1, now());           // Event.wall_time
   put_bytes(event, 3, "brain.Event:2");  // Event.file_version
   record(event);
+  if (step > 0) {
+    std::string session, restart;
+    put_integer(session, 1, 1);  // SessionLog.status = START
+    put_double(restart, 1, now());
+    put_integer(restart, 2, step + 1);  // Event.step
+    put_bytes(restart, 7, session);     // Event.session_log
+    record(restart);
+  }
   flush();
 }
 
@@ -95,7 +98,6 @@ EventFile::~EventFile() {
     flush();
   } catch (const Error&) {  // the numbers are in metrics.csv as well
   }
-  close(file_);
 }
 
 void EventFile::scalar(std::string_view tag, std::int64_t step, double value) {
@@ -173,16 +175,8 @@ void EventFile::record(const std::string& payload) {
 }
 
 void EventFile::flush() {
-  for (std::size_t done = 0; done < buffer_.size();) {
-    const ssize_t n = write(file_, buffer_.data() + done, buffer_.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      buffer_.clear();
-      throw DataError(expected_got("write", fmt::format("room for '{}'", path_.string()), std::strerror(errno)));
-    }
-    done += static_cast<std::size_t>(n);
-  }
-  buffer_.clear();
+  const std::string bytes = std::exchange(buffer_, {});
+  file_.append(bytes);
 }
 
 }  // namespace blalm

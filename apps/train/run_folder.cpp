@@ -6,9 +6,9 @@
 #include <sys/resource.h>
 
 #include <ctime>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "blalm/apps/common/append_file.h"
 #include "blalm/core/cpu.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
@@ -91,10 +91,6 @@ void RunFolder::add_sample(std::int64_t step, const std::string& text) const {
   append("samples.txt", fmt::format("step {}\n{}\n\n", step, text));
 }
 
-void RunFolder::append(const char* file, const std::string& text) const {
-  std::ofstream out(path_ / file, std::ios::app | std::ios::binary);
-  out << text << std::flush;
-  if (!out) throw DataError(expected_got("write", fmt::format("room for '{}'", (path_ / file).string()), "an error"));
-}
+void RunFolder::append(const char* file, const std::string& text) const { AppendFile(path_ / file).append(text); }
 
 }  // namespace blalm

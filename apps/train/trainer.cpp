@@ -52,6 +52,9 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
     Batch b;
     if (loader_->next(b)) overfit_.push_back(b);
   }
+  if (config_.train.patience > 0 && (!valid_ || config_.train.valid_every.value == 0))
+    throw ConfigError(expected_got("train.patience", "validations to wait for", "none",
+                                   "hold text out with data.valid or data.valid_share, and set train.valid_every"));
   if (config_.train.anomaly) inspect::stop_at_anomaly(tape_);
 }
 
@@ -62,6 +65,11 @@ void Trainer::resume(const FoundCheckpoint& checkpoint) {
   load_checkpoint(checkpoint, *model_, *optimizer_);
   loader_->seek(checkpoint.position.loader);
   position_ = checkpoint.position;
+  stopped_ = out_of_patience();
+}
+
+bool Trainer::out_of_patience() const {
+  return config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
 }
 
 void Trainer::save() { save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_); }
@@ -129,7 +137,7 @@ StepReport Trainer::step() {
     const bool gain = position_.best_valid_loss == 0 || report.valid->loss < position_.best_valid_loss;
     if (gain) position_.best_valid_loss = report.valid->loss;
     position_.validations_without_gain = gain ? 0 : position_.validations_without_gain + 1;
-    stopped_ = config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
+    stopped_ = out_of_patience();
   }
   report.sample_now = due(config_.train.sample_every);
   report.histogram_now = config_.train.histogram_every.value > 0 && due(config_.train.histogram_every);
@@ -148,7 +156,7 @@ void Trainer::keep_milestones(std::int64_t words_before) {
 
 Evaluation Trainer::validate() {
   tape_.clear();
-  return evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, config_.train.valid_blocks);
+  return evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, config_.train.valid_blocks, watch_);
 }
 
 }  // namespace blalm

@@ -45,6 +45,8 @@ class Trainer {
   StepReport step();
   bool finished() const { return stopped_ || position_.step >= total_; }
   Evaluation validate();
+  // Tells of blocks done and blocks in all during validations from now on.
+  void watch_validation(std::function<void(std::int64_t, std::int64_t)> watch) { watch_ = std::move(watch); }
 
   std::int64_t total_steps() const { return total_; }
   const RunPosition& position() const { return position_; }
@@ -56,6 +58,7 @@ class Trainer {
 
  private:
   bool due(const Amount& every) const;
+  bool out_of_patience() const;
   double micro_batches(double& tokens);
   void keep_milestones(std::int64_t words_before);
 
@@ -72,6 +75,7 @@ class Trainer {
   std::int64_t total_ = 0;
   bool stopped_ = false;
   std::filesystem::path run_;
+  std::function<void(std::int64_t, std::int64_t)> watch_;
   std::vector<std::string> kept_;
 };
 
