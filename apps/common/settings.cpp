@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
 #include "blalm/io/mapped_file.h"
 
@@ -146,15 +147,17 @@ std::string to_toml(const Fields& fields) {
 }
 
 std::string fields_help(const Fields& fields) {
+  constexpr std::size_t kKeys = 35;
   std::string text;
   for (const Field& f : fields.list()) {
     std::string value = f.get();
     if (value.size() > 24) value = value.substr(0, 21) + "...";
-    text +=
-        fmt::format("  {:<32} {}{}\n",
-                    fmt::format("--{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X"),
-                    f.help, value.empty() ? "" : fmt::format(" ({})", value));
-    if (!f.choices.empty()) text += fmt::format("  {:<32} one of {}\n", "", fmt::join(f.choices, ", "));
+    const std::string key =
+        fmt::format("  --{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X");
+    const std::string help = f.help + (value.empty() ? "" : fmt::format(" ({})", value));
+    text += fmt::format("{:<{}}{}\n", key, kKeys, wrapped(help, kKeys));
+    if (!f.choices.empty())
+      text += fmt::format("{:{}}{}\n", "", kKeys, wrapped(fmt::format("one of {}", fmt::join(f.choices, ", ")), kKeys));
   }
   return text;
 }

@@ -80,8 +80,9 @@ Precision RunConfig::precision() const {
 }
 
 bool may_change_on_resume(const std::string& path) {
-  constexpr std::array kFree = {"train.threads",      "train.save_minutes",    "train.prompts", "train.sample_tokens",
-                                "train.sample_every", "train.histogram_every", "train.anomaly", "train.dry_run"};
+  constexpr std::array kFree = {"model.vocab_size",      "train.threads",       "train.save_minutes",
+                                "train.prompts",         "train.sample_tokens", "train.sample_every",
+                                "train.histogram_every", "train.anomaly",       "train.dry_run"};
   return std::ranges::find(kFree, path) != kFree.end();
 }
 

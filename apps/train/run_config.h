@@ -59,7 +59,8 @@ struct RunConfig {
   Precision precision() const;
 };
 
-// Settings that may differ between a run and its continuation, for they change no number of it.
+// Settings that may differ between a run and its continuation: they change no number of it. (The size of the vocabulary
+// is the tokenizer's, whatever is asked for.)
 bool may_change_on_resume(const std::string& path);
 
 }  // namespace blalm

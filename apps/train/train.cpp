@@ -53,7 +53,7 @@ void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, 
   const PreparedData prepared = data.report ? data.report->data : read_prepared(data.folder);
   const std::int64_t vocabulary = data.tokenizer.vocab_size();
   const bool smaller = data.report && config.data.tokenizer.empty() && vocabulary < config.data.vocab_size;
-  run.say(fmt::format("data       {} words, {} tokens to train on; {} words held out; vocabulary {}{}",
+  run.say(fmt::format("data       {} words, {} tokens; {} words held out; vocabulary {}{}",
                       count(prepared.train.words()), count(prepared.train.tokens()), count(prepared.valid.words()),
                       vocabulary,
                       smaller ? fmt::format(" (the text has no more than that of {})", config.data.vocab_size) : ""));
@@ -83,9 +83,9 @@ ExitCode train(Arguments& a) {
     data_config.tokenizer.clear();
   }
   const ReadyData data = ready_data(data_config, data_folder, progress, stop_if_asked);
-  if (folder && !continued) folder->write_config(a.config);
 
   Trainer trainer(a.config, data.folder, data.tokenizer);
+  if (folder && !continued) folder->write_config(trainer.config());
   std::optional<FoundCheckpoint> found;
   if (a.resume && folder) found = find_checkpoint(folder->path());
   if (found) trainer.resume(*found);
@@ -111,6 +111,7 @@ ExitCode run(int argc, char** argv) {
       "Trains a language model on text. Without arguments: the nano model on the text that comes with blalm, about two "
       "minutes.",
       "train --preset mlstm --size nano --data.train corpus --optim.optimizer muon --run runs/first"};
+  a.config.configure({});
   page.settings = "Settings, as flags or in CONFIG.toml under [section]:\n" + fields_help(a.config.fields());
   std::vector<std::string> arguments(argv + 1, argv + argc);
   std::vector<Setting> flags = take_flags(arguments, a.config.fields());

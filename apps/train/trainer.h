@@ -48,6 +48,7 @@ class Trainer {
   // Tells of blocks done and blocks in all during validations from now on.
   void watch_validation(std::function<void(std::int64_t, std::int64_t)> watch) { watch_ = std::move(watch); }
 
+  RunConfig& config() { return config_; }  // with the vocabulary of the tokenizer
   std::int64_t total_steps() const { return total_; }
   const RunPosition& position() const { return position_; }
   LanguageModel& model() { return *model_; }

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "tests/support/program.h"
+#include "blalm/apps/common/wrap.h"
 
 namespace blalm {
 
@@ -34,6 +34,14 @@ TEST_CASE("on a narrow terminal the parts of the largest rank go first") {
   CHECK(fit(parts, 28) == "step 5/90  loss 3.1");
   CHECK(fit(parts, 12) == "step 5/90  l");
   CHECK(fit({}, 10).empty());
+}
+
+TEST_CASE("text is broken between words") {
+  CHECK(wrapped("").empty());
+  CHECK(wrapped("one two three", 0, 7) == "one two\nthree");
+  CHECK(wrapped("one two three", 2, 7) == "one\n  two\n  three");
+  CHECK(wrapped("one two three", 2, 9) == "one two\n  three");
+  CHECK(wrapped("incomprehensible one", 0, 5) == "incomprehensible\none");
 }
 
 }  // namespace blalm

@@ -63,6 +63,8 @@ TEST_CASE("a run leaves its folder as described") {
       "step,words,tokens,seconds,loss,valid_loss,valid_bits_per_byte,lr,grad_norm,tokens_per_second\n"));
   CHECK(contains(read_text(folder.path / "a" / "run.json"), "\"state\": \"finished\""));
 
+  CHECK(contains(read_text(folder.path / "a" / "config.toml"), "\nvocab_size = 300  "));  // in [model] as in [data]
+
   // Its config makes the same run again.
   fs::copy(folder.path / "a" / "config.toml", folder.path / "again.toml");
   const Outcome again = run_blalm("train " + folder / "again.toml" + " --run " + folder / "b");
