@@ -18,6 +18,6 @@ build/release/blalm train --run "$run" "$@"
 
 echo
 echo "What it writes:"
-build/release/blalm generate --model "$run" --prompt "Once upon a time" --prompt "The little girl" --max-tokens 60
+build/release/blalm generate --model "$run" --prompt "Once upon a time" --prompt "The little girl" --ignore-end --max-tokens 60
 echo
 echo "Next: build/release/blalm generate --model $run --prompt 'The lion said'"

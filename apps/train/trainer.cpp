@@ -74,10 +74,14 @@ bool Trainer::out_of_patience() const {
 
 void Trainer::save() { save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_); }
 
+// At the end, and whenever the steps pass a multiple of the interval: a quarter of 353 steps is 88.25, so 25% means
+// steps 89, 177, 265 and 353.
 bool Trainer::due(const Amount& every) const {
   if (position_.step >= total_) return true;
-  const auto interval = static_cast<std::int64_t>(std::llround(every.of(static_cast<double>(total_))));
-  return every.value > 0 && position_.step % std::max<std::int64_t>(interval, 1) == 0;
+  if (every.value <= 0) return false;
+  const double interval = std::max(every.of(static_cast<double>(total_)), 1.0);
+  const auto passed = [&](std::int64_t step) { return std::floor(static_cast<double>(step) / interval); };
+  return passed(position_.step) > passed(position_.step - 1);
 }
 
 // Gradients of one step: each micro-batch counts by its share of the step's sequences. Returns the loss.

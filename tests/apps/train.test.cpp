@@ -178,6 +178,15 @@ TEST_CASE("wrong settings are usage errors, wrong data is a data error, each in 
   }
 }
 
+TEST_CASE("validations at shares of a run come evenly and not twice at its end") {
+  const Folder folder;
+  REQUIRE(run_blalm(train_arguments(folder, "a", "--optim.steps 35 --train.valid_every 25%")).exit_code == 0);
+  std::vector<std::string> steps;
+  for (const std::vector<std::string>& row : testing::metrics_of(folder.path / "a"))
+    if (!row.at(5).empty()) steps.push_back(row.at(0));
+  CHECK(steps == std::vector<std::string>{"step", "9", "18", "27", "35"});
+}
+
 TEST_CASE("--print-config gives TOML that means the same") {
   const Folder folder;
   const Outcome first = run_blalm(train_arguments(folder, "a", "--print-config"));
