@@ -56,6 +56,8 @@ ExitCode Run::train() {
 
 ExitCode Run::take_steps() {
   saved_ = Clock::now();
+  if (folder_ != nullptr)
+    folder_->write_summary(config_, "running", trainer_.position().step, trainer_.position().seconds);
   const std::int64_t enough = config_.train.dry_run > 0 ? config_.train.dry_run : trainer_.total_steps();
   while (!trainer_.finished() && !StopSignals::requested() && trainer_.position().step < enough)
     record(trainer_.step());

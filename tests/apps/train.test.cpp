@@ -197,6 +197,26 @@ TEST_CASE("--print-config gives TOML that means the same") {
 }
 
 TEST_SUITE("slow") {
+  TEST_CASE("the model is kept at every million words seen, as a model folder") {
+    const Folder folder;
+    std::ofstream(folder.path / "many.txt") << testing::sentences(230'000);  // 1.15M words
+    const std::string settings =
+        "--data.valid_share 0 --data.seq 128 --model.hidden_size 16 --model.num_hidden_layers 1 --train.batch 64 "
+        "--train.micro_batch 64 --optim.steps 0 --train.epochs 2 --train.histogram_every 0 --data.train " +
+        folder / "many.txt";
+    const Outcome o = run_blalm(train_arguments(folder, "a", settings));
+    REQUIRE_MESSAGE(o.exit_code == 0, o.output);
+    for (const std::string name : {"chck_1M", "chck_2M"}) {
+      for (const char* file : {"model.safetensors", "config.json", "tokenizer.json"})
+        CHECK_MESSAGE(fs::exists(folder.path / "a" / name / file), name << "/" << file);
+      CHECK(run_blalm("generate --model " + folder / ("a/" + name) + " --prompt 'The cat' --max-tokens 3").exit_code ==
+            0);
+    }
+    CHECK_FALSE(fs::exists(folder.path / "a" / "chck_3M"));
+    CHECK(read_text(folder.path / "a" / "chck_1M" / "model.safetensors") !=
+          read_text(folder.path / "a" / "last" / "model.safetensors"));
+  }
+
   TEST_CASE("killed at any moment, a run resumes with the bits of one never stopped") {
     const Folder folder;
     const std::string settings = "--optim.steps 300 --train.save_minutes 0.0005";
