@@ -32,13 +32,14 @@ void flatten(const toml::table& table, const std::string& prefix, const std::str
     }
     std::optional<std::string> text = scalar_text(node);
     if (const toml::array* array = node.as_array()) {
-      text = std::string();
+      std::vector<std::string> items;
       for (const toml::node& element : *array) {
         const auto item = scalar_text(element);
         if (!item)
           throw ConfigError(expected_got(origin, fmt::format("a list of plain values for {}", path), "a nested one"));
-        *text += (text->empty() ? "" : ",") + *item;
+        items.push_back(*item);
       }
+      text = join_list(items);
     }
     if (!text)
       throw ConfigError(
@@ -69,11 +70,7 @@ std::string toml_value(const Field& field) {
     case FieldKind::text: return quoted(text);
     case FieldKind::texts: {
       std::string list;
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t comma = std::min(text.find(',', at), text.size());
-        list += (list.empty() ? "" : ", ") + quoted(text.substr(at, comma - at));
-        at = comma + 1;
-      }
+      for (const std::string& item : split_list(text)) list += (list.empty() ? "" : ", ") + quoted(item);
       return "[" + list + "]";
     }
   }

@@ -40,22 +40,35 @@ class Field {
   std::string section;  // "optim"; empty for the top level
   std::string key;      // "lr"
   FieldKind kind;
-  std::string help;     // one line, without a full stop
+  std::string help;  // one line, without a full stop
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
   bool exclusive_minimum = false;
   std::vector<std::string> choices;  // of a text; empty: any
 
   std::string path() const { return section.empty() ? key : section + "." + key; }
-  std::string get() const { return read(); }             // "0.001", "true", "5%"; texts joined by commas
+  std::string get() const { return read(); }  // "0.001", "true", "5%"; texts as join_list gives them
   // Throws ConfigError naming the path, what is allowed and what came. Integers take k and M: "100k".
   void set(std::string_view value) const;
 
   // For descriptions: f.add(…).at_least(1).at_most(8).
-  Field& at_least(double x) { minimum = x; return *this; }
-  Field& above(double x) { minimum = x; exclusive_minimum = true; return *this; }
-  Field& at_most(double x) { maximum = x; return *this; }
-  Field& one_of(std::vector<std::string> names) { choices = std::move(names); return *this; }
+  Field& at_least(double x) {
+    minimum = x;
+    return *this;
+  }
+  Field& above(double x) {
+    minimum = x;
+    exclusive_minimum = true;
+    return *this;
+  }
+  Field& at_most(double x) {
+    maximum = x;
+    return *this;
+  }
+  Field& one_of(std::vector<std::string> names) {
+    choices = std::move(names);
+    return *this;
+  }
 
   std::function<std::string()> read;
   std::function<void(std::string_view)> write;  // after set() has checked it
@@ -78,8 +91,7 @@ class Fields {
   Field& add(std::string key, std::vector<std::string>& value, std::string help);
   // An enum, by the names of its values in order.
   template <class E>
-    requires std::is_enum_v<E>
-  Field& add(std::string key, E& value, std::vector<std::string> names, std::string help) {
+  requires std::is_enum_v<E> Field& add(std::string key, E& value, std::vector<std::string> names, std::string help) {
     Field& f = list_.emplace_back(section_, std::move(key), FieldKind::text, std::move(help));
     f.choices = names;
     f.read = [&value, names] { return names[static_cast<std::size_t>(value)]; };
@@ -100,6 +112,11 @@ class Fields {
   std::string section_;
   std::vector<Field> list_;
 };
+
+// Texts as one text, with commas between them, and back. A comma inside a text is written "\,", a backslash "\\"; a
+// backslash before anything else stands for itself.
+std::string join_list(const std::vector<std::string>& items);
+std::vector<std::string> split_list(std::string_view text);
 
 // The candidate with the smallest edit distance to `name`; empty when none comes near.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);

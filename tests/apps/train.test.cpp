@@ -187,6 +187,28 @@ TEST_CASE("validations at shares of a run come evenly and not twice at its end")
   CHECK(steps == std::vector<std::string>{"step", "9", "18", "27", "35"});
 }
 
+TEST_CASE("texts with commas stay whole, from TOML to the run's own config and to the samples") {
+  const Folder folder;
+  std::ofstream(folder.path / "c.toml") << "[train]\nprompts = [\"The cat, the dog\", 'A \\ and, a \"b\"']\n";
+  REQUIRE(run_blalm("train " + folder / "c.toml" + train_arguments(folder, "a").substr(5)).exit_code == 0);
+  CHECK(
+      contains(read_text(folder.path / "a" / "config.toml"), R"(prompts = ["The cat, the dog", "A \\ and, a \"b\""])"));
+  CHECK(contains(read_text(folder.path / "a" / "samples.txt"), "  The cat, the dog"));
+  CHECK(contains(read_text(folder.path / "a" / "samples.txt"), "  A \\ and, a \"b\""));
+  // As a flag, with the comma escaped.
+  CHECK(contains(run_blalm("train --print-config --train.prompts 'one\\, two,three'"), R"(["one, two", "three"])"));
+}
+
+TEST_CASE("the recipes of docs/results are settings that exist") {
+  const std::string recipe = "'" BLALM_SOURCE_DIR "/docs/results/nano-mlstm-muon.toml'";
+  const Outcome o = run_blalm("train " + recipe + " --print-config");
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  for (const std::string setting :
+       {"strip_lines = true", "optimizer = \"muon\"", "epochs = 3", "seq = 512", "batch = 64", "hidden_size = 192",
+        "warmup = \"5%\"", "min_lr = \"10%\"", "clip = 1.0"})
+    CHECK_MESSAGE(contains(o, setting), setting);
+}
+
 TEST_CASE("--print-config gives TOML that means the same") {
   const Folder folder;
   const Outcome first = run_blalm(train_arguments(folder, "a", "--print-config"));
