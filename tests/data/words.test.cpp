@@ -101,7 +101,8 @@ TEST_CASE("stripping leaves everything from the first word to the last") {
            {" \xA0 ", "\xA0"},          // the second half of U+00A0 alone is no white space
            {" \xE3\x80 ", "\xE3\x80"},  // nor is a cut U+3000
            {"caf\xC3\xA9\xC2\xA0", "caf\xC3\xA9"}}) {
-    CAPTURE(text);
+    const std::string shown(text);  // clang++ 14 captures no structured binding
+    CAPTURE(shown);
     CHECK(strip(text) == kept);
   }
   Rng rng(3);
