@@ -20,6 +20,7 @@ Fields DataConfig::fields() {
       .at_least(0)
       .at_most(0.5);
   f.add("json_field", json_field, "the field of JSON Lines files that holds the text");
+  f.add("strip_lines", strip_lines, "leave out the white space at both ends of each line or JSON text");
   f.add("seed", seed, "draws the held-out lines and the order of the blocks");
   f.add("shuffle", shuffle, "a new order of the blocks every epoch");
   return f;
@@ -31,6 +32,7 @@ CorpusOptions DataConfig::corpus_options() const {
   options.valid_share = valid_share;
   options.seed = seed;
   options.text.json_field = json_field;
+  options.text.strip_lines = strip_lines;
   return options;
 }
 

@@ -23,6 +23,7 @@ struct DataConfig {
   std::string eos = "</s>";
   double valid_share = 0.05;
   std::string json_field = "text";
+  bool strip_lines = false;
   std::uint64_t seed = 0;
   bool shuffle = true;
 

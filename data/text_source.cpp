@@ -107,6 +107,7 @@ bool TextSource::next(TextLine& line) {
     text_ = text_field(line.text, options_.json_field, fmt::format("{}, line {}", path_.string(), line_number_));
     line.text = text_;
   }
+  if (options_.strip_lines) line.text = strip(line.text);
   const TextCounts counts = count_text(line.text);
   line.words = counts.words;
   line.invalid_bytes = counts.invalid_bytes;

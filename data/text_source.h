@@ -13,6 +13,7 @@ namespace blalm {
 
 struct TextOptions {
   std::string json_field = "text";                      // of JSON Lines: the field that holds the text
+  bool strip_lines = false;                             // leave out the white space at both ends of each text
   std::int64_t max_line_bytes = std::int64_t{1} << 28;  // a longer line is a DataError: memory stays bounded
 };
 
@@ -28,7 +29,8 @@ struct TextLine {
 struct TextStats {
   std::int64_t lines = 0;
   std::int64_t words = 0;
-  std::int64_t bytes = 0;  // as in TextLine: after decompression, without byte-order mark and the CR of line ends
+  std::int64_t bytes = 0;  // as in TextLine: after decompression, without byte-order mark, CR of line ends and what was
+                           // stripped
   std::int64_t invalid_bytes = 0;
 
   void add(const TextLine& line);

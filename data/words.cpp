@@ -1,5 +1,6 @@
 #include "blalm/data/words.h"
 
+#include <algorithm>
 #include <array>
 
 #include "blalm/data/tokenizer/utf8.h"
@@ -26,11 +27,8 @@ std::int64_t walk_words(std::string_view text, OnEnd&& on_end) {
     std::size_t size = 1;
     bool space = false;
     switch (kKinds[static_cast<unsigned char>(text[at])]) {
-      case ByteKind::letter:
-        break;
-      case ByteKind::space:
-        space = true;
-        break;
+      case ByteKind::letter: break;
+      case ByteKind::space: space = true; break;
       case ByteKind::beyond_ascii: {
         const utf8::CodePoint point = utf8::decode(text, at);
         if (point.size == 0) {
@@ -49,6 +47,14 @@ std::int64_t walk_words(std::string_view text, OnEnd&& on_end) {
   return invalid_bytes;
 }
 
+// Whether the bytes [at, at + size) are one character of white space.
+bool is_space_at(std::string_view text, std::size_t at, std::size_t size) {
+  const utf8::CodePoint point = utf8::decode(text, at);
+  return point.size == size && utf8::is_space(point.value);
+}
+
+constexpr std::size_t kLongestSpace = 3;  // bytes: U+3000
+
 }  // namespace
 
 TextCounts count_text(std::string_view text) {
@@ -58,6 +64,17 @@ TextCounts count_text(std::string_view text) {
     return true;
   });
   return counts;
+}
+
+std::string_view strip(std::string_view text) {
+  const auto length_of_space = [&](bool at_end) -> std::size_t {
+    for (std::size_t size = 1; size <= std::min(kLongestSpace, text.size()); ++size)
+      if (is_space_at(text, at_end ? text.size() - size : 0, size)) return size;
+    return 0;
+  };
+  while (const std::size_t size = length_of_space(false)) text.remove_prefix(size);
+  while (const std::size_t size = length_of_space(true)) text.remove_suffix(size);
+  return text;
 }
 
 std::size_t end_of_word(std::string_view text, std::int64_t words) {

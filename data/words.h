@@ -16,6 +16,9 @@ struct TextCounts {
 TextCounts count_text(std::string_view text);
 inline std::int64_t count_words(std::string_view text) { return count_text(text).words; }
 
+// Without the white space at both ends.
+std::string_view strip(std::string_view text);
+
 // Offset of the first byte after word number `words` (1 or more); text.size() when there are fewer.
 std::size_t end_of_word(std::string_view text, std::int64_t words);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
 
 namespace blalm {
@@ -46,13 +47,13 @@ std::vector<std::string> ParsedOptions::texts(const std::string& name) const {
 }
 
 cxxopts::Options make_options(const HelpPage& page) {
-  cxxopts::Options options("blalm " + page.command, page.description);
+  cxxopts::Options options("blalm " + page.command, wrapped(page.description) + "\n");
   options.add_options()("h,help", "show this page");
   return options;
 }
 
 ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, int argc, char** argv) {
-  options.custom_help(page.arguments.empty() ? "[OPTIONS]" : "[OPTIONS] " + page.arguments).set_width(100);
+  options.custom_help(page.arguments.empty() ? "[OPTIONS]" : "[OPTIONS] " + page.arguments).set_width(kHelpWidth);
   options.allow_unrecognised_options();
   ParsedOptions parsed;
   try {

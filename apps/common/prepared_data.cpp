@@ -6,6 +6,7 @@
 
 #include "blalm/core/error.h"
 #include "blalm/data/samples.h"
+#include "blalm/data/text_encoder.h"
 #include "blalm/data/tokenizer/bpe_trainer.h"
 
 namespace blalm {
@@ -17,25 +18,20 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan>& plan, Progress& progress, void (*stop)()) {
-  BpeTrainer trainer({.vocab_size = static_cast<std::int32_t>(config.vocab_size), .special_tokens = {"<pad>", config.bos, config.eos}});
+Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan>& plan, Progress& progress,
+                          void (*stop)()) {
+  BpeTrainer trainer({.vocab_size = static_cast<std::int32_t>(config.vocab_size),
+                      .special_tokens = {"<pad>", config.bos, config.eos}});
   std::int64_t lines = 0;
-  read_training_text(plan, config.corpus_options().text, config.separator, [&](std::span<const std::string_view> texts) {
-    if (stop != nullptr) stop();
-    trainer.count(texts);
-    lines += static_cast<std::int64_t>(texts.size());
-    progress.update(fmt::format("tokenizer: {} lines counted", human_count(static_cast<double>(lines))), 0, 0);
-  });
-  progress.update("tokenizer: learning merges", 0, 0);
+  read_training_text(
+      plan, config.corpus_options().text, config.separator, [&](std::span<const std::string_view> texts) {
+        if (stop != nullptr) stop();
+        trainer.count(texts);
+        lines += static_cast<std::int64_t>(texts.size());
+        progress.update(fmt::format("tokenizer: {} lines counted", human_count(static_cast<double>(lines))));
+      });
+  progress.update("tokenizer: learning merges");
   return trainer.train();
-}
-
-TextEncoder encoder_for(const Tokenizer& tokenizer, const DataConfig& config) {
-  const auto id = [&](const std::string& spelling) { return tokenizer.token_id(spelling).value_or(-1); };
-  return {.encode = [&tokenizer](std::string_view text) { return tokenizer.encode(text); },
-          .id = {tokenizer.vocab_size(), fingerprint_of(tokenizer.to_json())},
-          .bos = id(config.bos),
-          .eos = id(config.eos)};
 }
 
 }  // namespace
@@ -61,15 +57,19 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   options.text = config.corpus_options().text;
   options.progress = [&](const PrepareProgress& p) {
     if (stop != nullptr) stop();
-    progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)), human_count(static_cast<double>(p.words))), 0, 0);
+    progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)),
+                                human_count(static_cast<double>(p.words))),
+                    0, 0);
   };
   // data.json comes last of all: a folder that has one is complete, whenever the program was stopped.
   std::error_code error;
   fs::create_directories(folder, error);
   if (!error) fs::remove(folder / "data.json", error);
-  if (error) throw DataError(expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
+  if (error)
+    throw DataError(
+        expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
   tokenizer.save(folder / "tokenizer.json");
-  PrepareReport report = prepare(plan, encoder_for(tokenizer, config), folder, options);
+  PrepareReport report = prepare(plan, encoder_of(tokenizer, config.bos, config.eos), folder, options);
   progress.clear();
   return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report)};
 }

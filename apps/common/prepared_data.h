@@ -14,13 +14,15 @@ namespace blalm {
 struct ReadyData {
   std::filesystem::path folder;
   Tokenizer tokenizer;
-  double tokenizer_seconds = 0;          // of training it; 0 when it was loaded
-  std::optional<PrepareReport> report;   // when the folder was prepared now
+  double tokenizer_seconds = 0;         // of training it; 0 when it was loaded
+  std::optional<PrepareReport> report;  // when the folder was prepared now
 };
 
 // data.train naming one prepared folder: opens it. Else prepares the text (that which comes with blalm when there is
-// none) into `folder`, with the tokenizer of data.tokenizer or one trained on the training text; tokenizer.json goes into
-// the folder. Throws what reading, tokenizing and writing throw; `stop` is asked now and then and may throw as well.
-ReadyData ready_data(DataConfig config, const std::filesystem::path& folder, Progress& progress, void (*stop)() = nullptr);
+// none) into `folder`, with the tokenizer of data.tokenizer or one trained on the training text; tokenizer.json goes
+// into the folder. Throws what reading, tokenizing and writing throw; `stop` is asked now and then and may throw as
+// well.
+ReadyData ready_data(DataConfig config, const std::filesystem::path& folder, Progress& progress,
+                     void (*stop)() = nullptr);
 
 }  // namespace blalm

@@ -30,34 +30,54 @@ std::string human_time(double seconds) {
 std::string human_count(double n) {
   if (n < 999.5) return fmt::format("{:.0f}", n);
   const double value = n < 999500 ? n / 1e3 : n < 999.5e6 ? n / 1e6 : n / 1e9;
-  return fmt::format("{:.{}f}{}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, n < 999500 ? "k" : n < 999.5e6 ? "M" : "G");
+  return fmt::format("{:.{}f}{}", value,
+                     value < 9.995   ? 2
+                     : value < 99.95 ? 1
+                                     : 0,
+                     n < 999500    ? "k"
+                     : n < 999.5e6 ? "M"
+                                   : "G");
 }
 
-Progress::Progress(double every) : every_(every), terminal_(isatty(STDOUT_FILENO) != 0) {}
+std::string fit(std::vector<ProgressPart> parts, std::size_t width) {
+  for (;;) {
+    std::string line;
+    for (const ProgressPart& part : parts) line += (line.empty() ? "" : "  ") + part.text;
+    const auto least = std::ranges::max_element(parts, {}, &ProgressPart::rank);
+    if (line.size() <= width || least == parts.end() || least->rank == 0) return line.substr(0, width);
+    parts.erase(least);
+  }
+}
 
-void Progress::update(const std::string& text, double done, double total, bool last) {
+Progress::Progress(double every)
+    : printed_(std::chrono::steady_clock::now()), every_(every), terminal_(isatty(STDOUT_FILENO) != 0) {}
+
+void Progress::update(const std::vector<ProgressPart>& parts, double done, double total, bool important) {
   const auto now = std::chrono::steady_clock::now();
   const auto since = [&](auto then) { return std::chrono::duration<double>(now - then).count(); };
   if (!terminal_) {
-    if (!last && !first_ && since(printed_) < every_) return;
-    fmt::print("{}\n", text);
+    if (!important && since(printed_) < every_) return;
+    fmt::print("{}\n", fit(parts, std::string::npos));
     std::fflush(stdout);
     printed_ = now;
-    first_ = false;
     return;
   }
-  if (!last && shown_ && since(drawn_) < 0.1) return;
-  const std::size_t width = terminal_width();
-  std::string line = text;
+  if (!important && shown_ && since(drawn_) < 0.1) return;
+  const std::size_t width = terminal_width() - 1;  // a line that fills the last column would wrap
+  std::string line = fit(parts, width);
   constexpr std::size_t kBar = 20;
-  if (total > 0 && width > text.size() + kBar + 4) {
+  if (total > 0 && width >= line.size() + kBar + 3) {
     const auto filled = static_cast<std::size_t>(std::clamp(done / total, 0.0, 1.0) * static_cast<double>(kBar));
-    line = fmt::format("[{}{}] {}", std::string(filled, '='), std::string(kBar - filled, ' '), text);
+    line = fmt::format("[{}{}] {}", std::string(filled, '='), std::string(kBar - filled, ' '), line);
   }
-  fmt::print("\r\x1b[K{}", line.substr(0, width > 1 ? width - 1 : 1));
+  fmt::print("\r\x1b[K{}", line);
   std::fflush(stdout);
   drawn_ = now;
   shown_ = true;
+}
+
+void Progress::update(const std::string& text, double done, double total) {
+  update(std::vector<ProgressPart>{{text}}, done, total);
 }
 
 void Progress::line(const std::string& text) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace blalm {
 
@@ -12,26 +13,35 @@ std::string human_time(double seconds);
 // "950", "12.3k", "4.56M".
 std::string human_count(double n);
 
+// A part of a progress line. Where the terminal is too narrow, parts of the largest rank go first; those of rank 0
+// stay.
+struct ProgressPart {
+  std::string text;
+  int rank = 0;
+};
+// The parts that fit into `width` characters, two spaces between them.
+std::string fit(std::vector<ProgressPart> parts, std::size_t width);
+
 class Progress {
  public:
   // Writes to standard output. `every`: seconds between plain lines when it is not a terminal.
   explicit Progress(double every = 10);
   ~Progress() { clear(); }
 
-  bool terminal() const { return terminal_; }
-  // Shows `text`, with a bar for done/total in front when total > 0 and the terminal is wide enough. Redraws at most ten
-  // times a second; when piped, prints at most every `every` seconds, and always when `last`.
-  void update(const std::string& text, double done, double total, bool last = false);
+  // Shows the parts, with a bar for done/total in front when total > 0 and there is room. Redraws at most ten times a
+  // second; when piped, prints at most every `every` seconds. What is `important` is shown in any case.
+  void update(const std::vector<ProgressPart>& parts, double done, double total, bool important = false);
+  void update(const std::string& text, double done = 0, double total = 0);
   // Prints a line that stays, above the redrawn one.
   void line(const std::string& text);
   // Removes the redrawn line.
   void clear();
 
  private:
-  std::chrono::steady_clock::time_point drawn_{}, printed_{};
+  std::chrono::steady_clock::time_point drawn_{}, printed_;
   double every_;
   bool terminal_;
-  bool shown_ = false, first_ = true;
+  bool shown_ = false;
 };
 
 }  // namespace blalm

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
 #include "blalm/io/mapped_file.h"
 
@@ -20,7 +21,8 @@ std::optional<std::string> scalar_text(const toml::node& node) {
   return {};
 }
 
-void flatten(const toml::table& table, const std::string& prefix, const std::string& file, std::vector<Setting>& settings) {
+void flatten(const toml::table& table, const std::string& prefix, const std::string& file,
+             std::vector<Setting>& settings) {
   for (const auto& [key, node] : table) {
     const std::string path = prefix.empty() ? std::string(key.str()) : prefix + "." + std::string(key.str());
     const std::string origin = fmt::format("{}:{}", file, node.source().begin.line);
@@ -30,14 +32,18 @@ void flatten(const toml::table& table, const std::string& prefix, const std::str
     }
     std::optional<std::string> text = scalar_text(node);
     if (const toml::array* array = node.as_array()) {
-      text = std::string();
+      std::vector<std::string> items;
       for (const toml::node& element : *array) {
         const auto item = scalar_text(element);
-        if (!item) throw ConfigError(expected_got(origin, fmt::format("a list of plain values for {}", path), "a nested one"));
-        *text += (text->empty() ? "" : ",") + *item;
+        if (!item)
+          throw ConfigError(expected_got(origin, fmt::format("a list of plain values for {}", path), "a nested one"));
+        items.push_back(*item);
       }
+      text = join_list(items);
     }
-    if (!text) throw ConfigError(expected_got(origin, fmt::format("a text, number, boolean or list for {}", path), "another kind of value"));
+    if (!text)
+      throw ConfigError(
+          expected_got(origin, fmt::format("a text, number, boolean or list for {}", path), "another kind of value"));
     settings.push_back({path, *text, origin});
   }
 }
@@ -46,8 +52,10 @@ std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    if (c == '\n') out += "\\n";
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
   }
   return out + "\"";
 }
@@ -62,11 +70,7 @@ std::string toml_value(const Field& field) {
     case FieldKind::text: return quoted(text);
     case FieldKind::texts: {
       std::string list;
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t comma = std::min(text.find(',', at), text.size());
-        list += (list.empty() ? "" : ", ") + quoted(text.substr(at, comma - at));
-        at = comma + 1;
-      }
+      for (const std::string& item : split_list(text)) list += (list.empty() ? "" : ", ") + quoted(item);
       return "[" + list + "]";
     }
   }
@@ -92,7 +96,8 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     const std::size_t equals = argument.find('=');
-    const std::string path = argument.starts_with("--") ? argument.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
+    const std::string path =
+        argument.starts_with("--") ? argument.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
     const bool known = std::ranges::any_of(fields.list(), [&](const Field& f) { return f.path() == path; });
     if (path.empty() || (!known && path.find('.') == std::string::npos)) {
       rest.push_back(argument);
@@ -139,13 +144,17 @@ std::string to_toml(const Fields& fields) {
 }
 
 std::string fields_help(const Fields& fields) {
+  constexpr std::size_t kKeys = 35;
   std::string text;
   for (const Field& f : fields.list()) {
     std::string value = f.get();
     if (value.size() > 24) value = value.substr(0, 21) + "...";
-    text += fmt::format("  {:<32} {}{}\n", fmt::format("--{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X"), f.help,
-                        value.empty() ? "" : fmt::format(" ({})", value));
-    if (!f.choices.empty()) text += fmt::format("  {:<32} one of {}\n", "", fmt::join(f.choices, ", "));
+    const std::string key =
+        fmt::format("  --{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X");
+    const std::string help = f.help + (value.empty() ? "" : fmt::format(" ({})", value));
+    text += fmt::format("{:<{}}{}\n", key, kKeys, wrapped(help, kKeys));
+    if (!f.choices.empty())
+      text += fmt::format("{:{}}{}\n", "", kKeys, wrapped(fmt::format("one of {}", fmt::join(f.choices, ", ")), kKeys));
   }
   return text;
 }

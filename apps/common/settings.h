@@ -12,13 +12,13 @@ namespace blalm {
 
 // A setting on its way to a field: path, value, and where it came from, for errors.
 struct Setting {
-  std::string path;   // "optim.lr"
-  std::string value;  // as text
-  std::string origin; // "run.toml:7" or "--optim.lr"
+  std::string path;    // "optim.lr"
+  std::string value;   // as text
+  std::string origin;  // "run.toml:7" or "--optim.lr"
 };
 
-// All settings of a TOML file, flattened: [optim] lr = 1e-3 gives optim.lr. DataError when it cannot be read, ConfigError
-// "FILE:LINE: …" for what is not TOML or not a value that a field can hold (dates, nested lists).
+// All settings of a TOML file, flattened: [optim] lr = 1e-3 gives optim.lr. DataError when it cannot be read,
+// ConfigError "FILE:LINE: …" for what is not TOML or not a value that a field can hold (dates, nested lists).
 std::vector<Setting> read_settings(const std::filesystem::path& file);
 
 // Takes "--section.key value" and "--section.key=value" out of the arguments for every path of `fields` (and anything

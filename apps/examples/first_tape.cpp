@@ -15,12 +15,12 @@ int main() {
 
   for (int step = 0; step <= 100; ++step) {
     Tape tape;
-    const Var hidden = ops::silu(ops::linear(x, tape.parameter(w1)));                          // [4, 8]
-    const Var error = ops::sub(ops::linear(hidden, tape.parameter(w2)), y);                    // [4, 2]
-    const Var loss = ops::scale(ops::sum_all(ops::square(error)), 0.125);                      // []
+    const Var hidden = ops::silu(ops::linear(x, tape.parameter(w1)));        // [4, 8]
+    const Var error = ops::sub(ops::linear(hidden, tape.parameter(w2)), y);  // [4, 2]
+    const Var loss = ops::scale(ops::sum_all(ops::square(error)), 0.125);    // []
     tape.backward(loss);
     if (step % 25 == 0) std::printf("step %3d  loss %.6f\n", step, loss.value().item());
-    for (Parameter* p : {&w1, &w2}) {                                                          // gradient descent
+    for (Parameter* p : {&w1, &w2}) {  // gradient descent
       p->value = ops::sub(p->value, ops::scale(p->grad, 0.5)).value();
       p->zero_grad();
     }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "blalm/apps/common/command.h"
+#include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/settings.h"
@@ -20,21 +21,6 @@ struct Interrupted {};
 void stop_if_asked() {
   if (StopSignals::requested()) throw Interrupted();
 }
-
-// Takes a folder away again that was made here, unless it was finished.
-class NewFolder {
- public:
-  explicit NewFolder(fs::path path) : path_(std::move(path)), is_new_(!fs::exists(fs::symlink_status(path_))) {}
-  ~NewFolder() {
-    std::error_code ignored;
-    if (is_new_ && !kept_) fs::remove_all(path_, ignored);
-  }
-  void keep() { kept_ = true; }
-
- private:
-  fs::path path_;
-  bool is_new_, kept_ = false;
-};
 
 struct Request {
   DataConfig data;
@@ -74,7 +60,7 @@ ExitCode prepare_folder(const Request& request) {
   NewFolder folder(request.out);
   try {
     Progress progress;
-    progress.update("reading", 0, 0);
+    progress.update("reading");
     const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked);
     folder.keep();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

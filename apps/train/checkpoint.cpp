@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "blalm/core/error.h"
@@ -34,20 +35,35 @@ void sync_folder(const fs::path& folder) {
 void rename_folder(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
-  if (error) throw DataError(expected_got("write", fmt::format("to rename '{}' to '{}'", from.string(), to.string()), error.message()));
+  if (error)
+    throw DataError(
+        expected_got("write", fmt::format("to rename '{}' to '{}'", from.string(), to.string()), error.message()));
 }
 
 void make_empty_folder(const fs::path& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
   if (!error) fs::create_directories(folder, error);
-  if (error) throw DataError(expected_got("write", fmt::format("a writable folder '{}'", folder.string()), error.message()));
+  if (error)
+    throw DataError(expected_got("write", fmt::format("a writable folder '{}'", folder.string()), error.message()));
 }
 
 void remove_folder(const fs::path& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
   if (error) throw DataError(expected_got("write", fmt::format("to remove '{}'", folder.string()), error.message()));
+}
+
+// Anew; taken away again when it cannot be filled, for what is left of a full disk others need.
+void fill_folder(const fs::path& folder, const std::function<void()>& fill) {
+  make_empty_folder(folder);
+  try {
+    fill();
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove_all(folder, ignored);
+    throw;
+  }
 }
 
 json to_json(const RunPosition& p) {
@@ -87,7 +103,8 @@ std::string damage(const fs::path& folder, RunPosition& position) {
       const MappedFile file(folder / name);
       if (file.size() != entry.at("bytes").get<std::size_t>())
         return fmt::format("{}: {} bytes instead of {}", name, file.size(), entry.at("bytes").get<std::size_t>());
-      if (fingerprint_of(file.text()).str() != entry.at("xxh3").get<std::string>()) return name + ": its contents have changed";
+      if (fingerprint_of(file.text()).str() != entry.at("xxh3").get<std::string>())
+        return name + ": its contents have changed";
     }
     at = "state.json";
     const MappedFile state(folder / "state.json");
@@ -120,15 +137,16 @@ void write_done(const fs::path& folder) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& run, const LanguageModel& model, const Optimizer& optimizer, const RunPosition& position,
-                     const std::string& tokenizer_json) {
+void save_checkpoint(const fs::path& run, const LanguageModel& model, const Optimizer& optimizer,
+                     const RunPosition& position, const std::string& tokenizer_json) {
   const fs::path fresh = run / "last.new", last = run / "last", previous = run / "last.previous";
-  make_empty_folder(fresh);
-  save_model(model, fresh);
-  save_optimizer(optimizer, fresh / "optim.safetensors");
-  write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
-  write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
-  write_done(fresh);
+  fill_folder(fresh, [&] {
+    save_model(model, fresh);
+    save_optimizer(optimizer, fresh / "optim.safetensors");
+    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+    write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
+    write_done(fresh);
+  });
   if (fs::exists(last)) {
     remove_folder(previous);
     rename_folder(last, previous);
@@ -137,12 +155,14 @@ void save_checkpoint(const fs::path& run, const LanguageModel& model, const Opti
   sync_folder(run);
 }
 
-void save_milestone(const fs::path& run, const std::string& name, const LanguageModel& model, const std::string& tokenizer_json) {
+void save_milestone(const fs::path& run, const std::string& name, const LanguageModel& model,
+                    const std::string& tokenizer_json) {
   const fs::path folder = run / name, fresh = run / (name + ".new");
   if (fs::exists(folder)) return;
-  make_empty_folder(fresh);
-  save_model(model, fresh);
-  write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+  fill_folder(fresh, [&] {
+    save_model(model, fresh);
+    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+  });
   rename_folder(fresh, folder);
   sync_folder(run);
 }
@@ -162,7 +182,8 @@ std::optional<FoundCheckpoint> find_checkpoint(const fs::path& run) {
     }
   }
   if (!best && !refused.empty())
-    throw DataError(expected_got("resume", fmt::format("a whole checkpoint in '{}'", run.string()), fmt::format("{}", fmt::join(refused, "; "))));
+    throw DataError(expected_got("resume", fmt::format("a whole checkpoint in '{}'", run.string()),
+                                 fmt::format("{}", fmt::join(refused, "; "))));
   if (best) best->refused = refused;
   return best;
 }
@@ -178,7 +199,8 @@ void load_checkpoint(const FoundCheckpoint& checkpoint, LanguageModel& model, Op
   for (const std::string& name : file.names()) state.tensors.emplace(name, file.load(name));
   const auto count = [&](const char* key) {
     const auto it = file.metadata().find(key);
-    if (it == file.metadata().end()) throw FormatError(expected_got(file.path().string(), fmt::format("metadata '{}'", key), "none"));
+    if (it == file.metadata().end())
+      throw FormatError(expected_got(file.path().string(), fmt::format("metadata '{}'", key), "none"));
     return std::stoll(it->second);
   };
   state.updates = count("updates");

@@ -19,8 +19,8 @@ struct RunPosition {
   LoaderPosition loader;
   std::uint64_t loader_identity = 0;
   std::int64_t words = 0, tokens = 0;
-  double seconds = 0;              // of training
-  double best_valid_loss = 0;      // 0: none yet
+  double seconds = 0;          // of training
+  double best_valid_loss = 0;  // 0: none yet
   std::int64_t validations_without_gain = 0;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "blalm/data/token_data.h"
 #include "blalm/models/language_model.h"
@@ -9,14 +10,15 @@
 namespace blalm {
 
 struct Evaluation {
-  double loss = 0;            // nats a predicted token
-  double bits_per_byte = 0;   // independent of the tokenizer
-  std::int64_t tokens = 0;    // predicted
+  double loss = 0;           // nats a predicted token
+  double bits_per_byte = 0;  // independent of the tokenizer
+  std::int64_t tokens = 0;   // predicted
   double perplexity() const;
 };
 
 // Over blocks of `seq` tokens in the order of the text, none overlapping, the first token of each not predicted; at
-// most `blocks` of them (0: all), `batch` at once.
-Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch, std::int64_t blocks);
+// most `blocks` of them (0: all), `batch` at once. `progress` is told of blocks done and blocks in all.
+Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch,
+                    std::int64_t blocks, const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
 }  // namespace blalm

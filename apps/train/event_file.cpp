@@ -1,15 +1,13 @@
 #include "blalm/apps/train/event_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "blalm/core/error.h"
@@ -24,7 +22,9 @@ void put_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
   out += static_cast<char>(value);
 }
-void put_key(std::string& out, std::uint64_t field, Wire wire) { put_varint(out, field << 3 | static_cast<std::uint64_t>(wire)); }
+void put_key(std::string& out, std::uint64_t field, Wire wire) {
+  put_varint(out, field << 3 | static_cast<std::uint64_t>(wire));
+}
 
 template <class T>
 void put_raw(std::string& out, T value) {
@@ -76,14 +76,20 @@ std::uint32_t crc32c(std::string_view bytes) {
   return ~c;
 }
 
-EventFile::EventFile(const std::filesystem::path& folder, std::string_view name)
-    : path_(folder / fmt::format("events.out.tfevents.{:.0f}.{}", now(), name)) {
-  file_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (file_ < 0) throw DataError(expected_got("write", fmt::format("a writable file '{}'", path_.string()), std::strerror(errno)));
+EventFile::EventFile(const std::filesystem::path& folder, std::string_view name, std::int64_t step)
+    : file_(folder / fmt::format("events.out.tfevents.{:.0f}.{}", now(), name)) {
   std::string event;
-  put_double(event, 1, now());                 // Event.wall_time
-  put_bytes(event, 3, "brain.Event:2");        // Event.file_version
+  put_double(event, 1, now());           // Event.wall_time
+  put_bytes(event, 3, "brain.Event:2");  // Event.file_version
   record(event);
+  if (step > 0) {
+    std::string session, restart;
+    put_integer(session, 1, 1);  // SessionLog.status = START
+    put_double(restart, 1, now());
+    put_integer(restart, 2, step + 1);  // Event.step
+    put_bytes(restart, 7, session);     // Event.session_log
+    record(restart);
+  }
   flush();
 }
 
@@ -92,7 +98,6 @@ EventFile::~EventFile() {
     flush();
   } catch (const Error&) {  // the numbers are in metrics.csv as well
   }
-  close(file_);
 }
 
 void EventFile::scalar(std::string_view tag, std::int64_t step, double value) {
@@ -117,13 +122,14 @@ void EventFile::histogram(std::string_view tag, std::int64_t step, const Tensor&
   if (count == 0) return;
   const double width = high > low ? (high - low) / kBuckets : 1;
   std::vector<double> limits(kBuckets), buckets(kBuckets);
-  for (std::size_t b = 0; b < kBuckets; ++b) limits[b] = b + 1 == kBuckets && high > low ? high : low + width * static_cast<double>(b + 1);
+  for (std::size_t b = 0; b < kBuckets; ++b)
+    limits[b] = b + 1 == kBuckets && high > low ? high : low + width * static_cast<double>(b + 1);
   for (std::int64_t i = 0; i < values.numel(); ++i) {
     const double x = values.at(i);
     if (std::isfinite(x)) buckets[std::min(kBuckets - 1, static_cast<std::size_t>((x - low) / width))] += 1;
   }
   std::string h;
-  put_double(h, 1, low);                       // HistogramProto.min … bucket
+  put_double(h, 1, low);  // HistogramProto.min … bucket
   put_double(h, 2, high);
   put_double(h, 3, count);
   put_double(h, 4, sum);
@@ -132,29 +138,29 @@ void EventFile::histogram(std::string_view tag, std::int64_t step, const Tensor&
   put_doubles(h, 7, buckets);
   std::string v;
   put_bytes(v, 1, tag);
-  put_bytes(v, 5, h);                          // Value.histo
+  put_bytes(v, 5, h);  // Value.histo
   event(step, v);
 }
 
 void EventFile::text(std::string_view tag, std::int64_t step, std::string_view text) {
   std::string plugin, metadata, tensor, v;
-  put_bytes(plugin, 1, "text");                // PluginData.plugin_name
-  put_bytes(metadata, 1, plugin);              // SummaryMetadata.plugin_data
-  put_integer(tensor, 1, 7);                   // TensorProto.dtype = DT_STRING
-  put_bytes(tensor, 2, "");                    // tensor_shape: a scalar
-  put_bytes(tensor, 8, text);                  // string_val
+  put_bytes(plugin, 1, "text");    // PluginData.plugin_name
+  put_bytes(metadata, 1, plugin);  // SummaryMetadata.plugin_data
+  put_integer(tensor, 1, 7);       // TensorProto.dtype = DT_STRING
+  put_bytes(tensor, 2, "");        // tensor_shape: a scalar
+  put_bytes(tensor, 8, text);      // string_val
   put_bytes(v, 1, tag);
-  put_bytes(v, 8, tensor);                     // Value.tensor
-  put_bytes(v, 9, metadata);                   // Value.metadata
+  put_bytes(v, 8, tensor);    // Value.tensor
+  put_bytes(v, 9, metadata);  // Value.metadata
   event(step, v);
 }
 
 void EventFile::event(std::int64_t step, const std::string& summary_value) {
   std::string summary, e;
-  put_bytes(summary, 1, summary_value);        // Summary.value
+  put_bytes(summary, 1, summary_value);  // Summary.value
   put_double(e, 1, now());
-  put_integer(e, 2, step);                     // Event.step
-  put_bytes(e, 5, summary);                    // Event.summary
+  put_integer(e, 2, step);   // Event.step
+  put_bytes(e, 5, summary);  // Event.summary
   record(e);
   if (buffer_.size() > 1 << 16) flush();
 }
@@ -169,16 +175,8 @@ void EventFile::record(const std::string& payload) {
 }
 
 void EventFile::flush() {
-  for (std::size_t done = 0; done < buffer_.size();) {
-    const ssize_t n = write(file_, buffer_.data() + done, buffer_.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      buffer_.clear();
-      throw DataError(expected_got("write", fmt::format("room for '{}'", path_.string()), std::strerror(errno)));
-    }
-    done += static_cast<std::size_t>(n);
-  }
-  buffer_.clear();
+  const std::string bytes = std::exchange(buffer_, {});
+  file_.append(bytes);
 }
 
 }  // namespace blalm

@@ -7,14 +7,16 @@
 #include <string>
 #include <string_view>
 
+#include "blalm/apps/common/append_file.h"
 #include "blalm/core/tensor.h"
 
 namespace blalm {
 
 class EventFile {
  public:
-  // Makes events.out.tfevents.SECONDS.NAME in `folder`. DataError when it cannot be written, then and later.
-  EventFile(const std::filesystem::path& folder, std::string_view name);
+  // Makes events.out.tfevents.SECONDS.NAME in `folder`, going on after `step`: what earlier files say of later steps
+  // no longer holds, and TensorBoard forgets it. DataError when it cannot be written, then and later.
+  EventFile(const std::filesystem::path& folder, std::string_view name, std::int64_t step = 0);
   ~EventFile();
   EventFile(const EventFile&) = delete;
   EventFile& operator=(const EventFile&) = delete;
@@ -25,14 +27,11 @@ class EventFile {
   void text(std::string_view tag, std::int64_t step, std::string_view text);
   void flush();
 
-  const std::filesystem::path& path() const { return path_; }
-
  private:
   void event(std::int64_t step, const std::string& summary_value);
   void record(const std::string& payload);
 
-  std::filesystem::path path_;
-  int file_ = -1;
+  AppendFile file_;
   std::string buffer_;
 };
 

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "blalm/apps/common/append_file.h"
+
 namespace blalm {
 
 struct MetricsRow {
@@ -20,15 +22,11 @@ class Metrics {
  public:
   // Continues the file with what comes after `step`: later lines, and a last line that was cut, are removed. 0: anew.
   Metrics(const std::filesystem::path& file, std::int64_t step);
-  ~Metrics();
-  Metrics(const Metrics&) = delete;
-  Metrics& operator=(const Metrics&) = delete;
 
   void add(const MetricsRow& row);  // DataError: full disk
 
  private:
-  std::filesystem::path path_;
-  int file_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace blalm

@@ -62,15 +62,19 @@ void RunConfig::configure(std::vector<Setting> settings) {
 }
 
 void RunConfig::resolve() {
-  if (train.precision == PrecisionChoice::automatic) train.precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
+  if (train.precision == PrecisionChoice::automatic)
+    train.precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
   train.threads = num_threads();
   if (train.micro_batch == 0) train.micro_batch = usual_micro_batch(train.batch, data.seq);
   if (train.batch % train.micro_batch != 0)
-    throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch), std::to_string(train.micro_batch)));
+    throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch),
+                                   std::to_string(train.micro_batch)));
 }
 
-Precision RunConfig::precision() const { return train.precision == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32(); }
+Precision RunConfig::precision() const {
+  return train.precision == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32();
+}
 
 std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq) {
   std::int64_t size = std::clamp<std::int64_t>(kMicroBatchTokens / seq, 1, batch);
@@ -79,8 +83,9 @@ std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq) {
 }
 
 bool may_change_on_resume(const std::string& path) {
-  constexpr std::array kFree = {"train.threads",       "train.save_minutes", "train.prompts", "train.sample_tokens", "train.sample_every",
-                                "train.histogram_every", "train.anomaly",      "train.dry_run"};
+  constexpr std::array kFree = {"model.vocab_size",      "train.threads",       "train.save_minutes",
+                                "train.prompts",         "train.sample_tokens", "train.sample_every",
+                                "train.histogram_every", "train.anomaly",       "train.dry_run"};
   return std::ranges::find(kFree, path) != kFree.end();
 }
 

@@ -62,7 +62,8 @@ struct RunConfig {
 // Sequences computed at once where nothing else is asked for: about 8192 tokens, a divisor of `batch`.
 std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq);
 
-// Settings that may differ between a run and its continuation, for they change no number of it.
+// Settings that may differ between a run and its continuation: they change no number of it. (The size of the vocabulary
+// is the tokenizer's, whatever is asked for.)
 bool may_change_on_resume(const std::string& path);
 
 }  // namespace blalm

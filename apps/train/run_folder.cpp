@@ -6,9 +6,9 @@
 #include <sys/resource.h>
 
 #include <ctime>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "blalm/apps/common/append_file.h"
 #include "blalm/core/cpu.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
@@ -35,11 +35,14 @@ RunFolder::RunFolder(fs::path path, bool resume) : path_(std::move(path)) {
                                    "--resume auto continues it; --run DIR names another"));
   std::error_code error;
   fs::create_directories(path_, error);
-  if (error || !fs::is_directory(path_)) throw DataError(expected_got("train", fmt::format("a writable folder '{}'", path_.string()), error ? error.message() : "a file"));
+  if (error || !fs::is_directory(path_))
+    throw DataError(expected_got("train", fmt::format("a writable folder '{}'", path_.string()),
+                                 error ? error.message() : "a file"));
 }
 
 void RunFolder::write_config(RunConfig& config) const {
-  write_file_atomically(path_ / "config.toml", "# All settings of this run, as they were resolved.\n" + to_toml(config.fields()));
+  write_file_atomically(path_ / "config.toml",
+                        "# All settings of this run, as they were resolved.\n" + to_toml(config.fields()));
 }
 
 void RunFolder::require_same_config(RunConfig& config) const {
@@ -49,13 +52,16 @@ void RunFolder::require_same_config(RunConfig& config) const {
   std::vector<std::string> changed;
   for (std::size_t i = 0; i < now.list().size(); ++i) {
     const Field &a = now.list()[i], &b = then.list()[i];
-    if (a.get() != b.get() && !may_change_on_resume(a.path())) changed.push_back(fmt::format("{} = {} (was {})", a.path(), a.get(), b.get()));
+    if (a.get() != b.get() && !may_change_on_resume(a.path()))
+      changed.push_back(fmt::format("{} = {} (was {})", a.path(), a.get(), b.get()));
   }
   if (!changed.empty())
-    throw ConfigError(expected_got("resume", fmt::format("the settings of '{}'", path_.string()), fmt::format("{}", fmt::join(changed, ", "))));
+    throw ConfigError(expected_got("resume", fmt::format("the settings of '{}'", path_.string()),
+                                   fmt::format("{}", fmt::join(changed, ", "))));
 }
 
-void RunFolder::write_summary(const RunConfig& config, const std::string& state, std::int64_t steps, double seconds) const {
+void RunFolder::write_summary(const RunConfig& config, const std::string& state, std::int64_t steps,
+                              double seconds) const {
   const CpuInfo& c = cpu();
   const nlohmann::ordered_json summary = {
       {"state", state},
@@ -81,12 +87,10 @@ void RunFolder::write_summary(const RunConfig& config, const std::string& state,
 
 void RunFolder::log(const std::string& line) const { append("log.txt", fmt::format("{}  {}\n", utc_now(), line)); }
 
-void RunFolder::add_sample(std::int64_t step, const std::string& text) const { append("samples.txt", fmt::format("step {}\n{}\n\n", step, text)); }
-
-void RunFolder::append(const char* file, const std::string& text) const {
-  std::ofstream out(path_ / file, std::ios::app | std::ios::binary);
-  out << text << std::flush;
-  if (!out) throw DataError(expected_got("write", fmt::format("room for '{}'", (path_ / file).string()), "an error"));
+void RunFolder::add_sample(std::int64_t step, const std::string& text) const {
+  append("samples.txt", fmt::format("step {}\n{}\n\n", step, text));
 }
+
+void RunFolder::append(const char* file, const std::string& text) const { AppendFile(path_ / file).append(text); }
 
 }  // namespace blalm

@@ -21,8 +21,8 @@ class RunFolder {
   void require_same_config(RunConfig& config) const;
   // run.json: machine, versions, seed, steps, seconds, peak memory. `state` is "running", "finished", "interrupted", ….
   void write_summary(const RunConfig& config, const std::string& state, std::int64_t steps, double seconds) const;
-  void log(const std::string& line) const;                               // log.txt, with the time
-  void add_sample(std::int64_t step, const std::string& text) const;    // samples.txt
+  void log(const std::string& line) const;                            // log.txt, with the time
+  void add_sample(std::int64_t step, const std::string& text) const;  // samples.txt
 
  private:
   void append(const char* file, const std::string& text) const;

@@ -53,23 +53,36 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
     Batch b;
     if (loader_->next(b)) overfit_.push_back(b);
   }
+  if (config_.train.patience > 0 && (!valid_ || config_.train.valid_every.value == 0))
+    throw ConfigError(expected_got("train.patience", "validations to wait for", "none",
+                                   "hold text out with data.valid or data.valid_share, and set train.valid_every"));
   if (config_.train.anomaly) inspect::stop_at_anomaly(tape_);
 }
 
 void Trainer::resume(const FoundCheckpoint& checkpoint) {
   if (checkpoint.position.loader_identity != loader_->identity())
-    throw DataError(expected_got("resume", "the data that the run was started with", "other text, tokenizer, order or batch size"));
+    throw DataError(
+        expected_got("resume", "the data that the run was started with", "other text, tokenizer, order or batch size"));
   load_checkpoint(checkpoint, *model_, *optimizer_);
   loader_->seek(checkpoint.position.loader);
   position_ = checkpoint.position;
+  stopped_ = out_of_patience();
+}
+
+bool Trainer::out_of_patience() const {
+  return config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
 }
 
 void Trainer::save() { save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_); }
 
+// At the end, and whenever the steps pass a multiple of the interval: a quarter of 353 steps is 88.25, so 25% means
+// steps 89, 177, 265 and 353.
 bool Trainer::due(const Amount& every) const {
   if (position_.step >= total_) return true;
-  const auto interval = static_cast<std::int64_t>(std::llround(every.of(static_cast<double>(total_))));
-  return every.value > 0 && position_.step % std::max<std::int64_t>(interval, 1) == 0;
+  if (every.value <= 0) return false;
+  const double interval = std::max(every.of(static_cast<double>(total_)), 1.0);
+  const auto passed = [&](std::int64_t step) { return std::floor(static_cast<double>(step) / interval); };
+  return passed(position_.step) > passed(position_.step - 1);
 }
 
 // Gradients of one step. Returns the loss.
@@ -78,8 +91,10 @@ double Trainer::micro_batches(double& tokens) {
   std::vector<Batch> batches;
   for (std::int64_t i = 0; i < count; ++i) {
     Batch b;
-    if (!overfit_.empty()) b = overfit_[static_cast<std::size_t>(i) % overfit_.size()];
-    else if (!loader_->next(b)) break;
+    if (!overfit_.empty())
+      b = overfit_[static_cast<std::size_t>(i) % overfit_.size()];
+    else if (!loader_->next(b))
+      break;
     tokens += static_cast<double>(b.ids.numel());
     batches.push_back(b);
   }
@@ -115,7 +130,7 @@ StepReport Trainer::step() {
     const bool gain = position_.best_valid_loss == 0 || report.valid->loss < position_.best_valid_loss;
     if (gain) position_.best_valid_loss = report.valid->loss;
     position_.validations_without_gain = gain ? 0 : position_.validations_without_gain + 1;
-    stopped_ = config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
+    stopped_ = out_of_patience();
   }
   report.sample_now = due(config_.train.sample_every);
   report.histogram_now = config_.train.histogram_every.value > 0 && due(config_.train.histogram_every);
@@ -134,7 +149,7 @@ void Trainer::keep_milestones(std::int64_t words_before) {
 
 Evaluation Trainer::validate() {
   tape_.clear();
-  return evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, config_.train.valid_blocks);
+  return evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, config_.train.valid_blocks, watch_);
 }
 
 }  // namespace blalm

@@ -22,7 +22,7 @@ namespace blalm {
 struct StepReport {
   std::int64_t step = 0, total = 0;
   RunPosition position;
-  double epoch = 0;              // 1.25: a quarter of the second pass
+  double epoch = 0;  // 1.25: a quarter of the second pass
   double loss = 0, lr = 0;
   StepResult update;
   double tokens_per_second = 0;  // of this step
@@ -45,7 +45,10 @@ class Trainer {
   StepReport step();
   bool finished() const { return stopped_ || position_.step >= total_; }
   Evaluation validate();
+  // Tells of blocks done and blocks in all during validations from now on.
+  void watch_validation(std::function<void(std::int64_t, std::int64_t)> watch) { watch_ = std::move(watch); }
 
+  RunConfig& config() { return config_; }  // with the vocabulary of the tokenizer
   std::int64_t total_steps() const { return total_; }
   const RunPosition& position() const { return position_; }
   LanguageModel& model() { return *model_; }
@@ -56,6 +59,7 @@ class Trainer {
 
  private:
   bool due(const Amount& every) const;
+  bool out_of_patience() const;
   double micro_batches(double& tokens);
   void keep_milestones(std::int64_t words_before);
 
@@ -72,6 +76,7 @@ class Trainer {
   std::int64_t total_ = 0;
   bool stopped_ = false;
   std::filesystem::path run_;
+  std::function<void(std::int64_t, std::int64_t)> watch_;
   std::vector<std::string> kept_;
 };
 

@@ -35,16 +35,6 @@ std::optional<T> parse_integer(std::string_view text) {
   return static_cast<T>(value);
 }
 
-std::vector<std::string> split_list(std::string_view text) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const auto comma = text.find(',');
-    parts.emplace_back(text.substr(0, comma));
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
-  }
-  return parts;
-}
-
 }  // namespace
 
 void Field::check_number(double value, std::string_view text) const {
@@ -143,7 +133,7 @@ Field& Fields::add(std::string key, Amount& value, std::string help) {
 
 Field& Fields::add(std::string key, std::vector<std::string>& value, std::string help) {
   Field& f = list_.emplace_back(section_, std::move(key), FieldKind::texts, std::move(help));
-  f.read = [&value] { return fmt::format("{}", fmt::join(value, ",")); };
+  f.read = [&value] { return join_list(value); };
   f.write = [&value](std::string_view text) { value = split_list(text); };
   return f;
 }
@@ -160,6 +150,31 @@ const Field& Fields::at(std::string_view path) const {
   }
   const std::string near = nearest(path, paths);
   throw ConfigError(expected_got("config", "a known key", path, near.empty() ? "" : "did you mean " + near + "?"));
+}
+
+std::string join_list(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) {
+    if (&item != &items.front()) text += ',';
+    for (const char c : item) {
+      if (c == ',' || c == '\\') text += '\\';
+      text += c;
+    }
+  }
+  return text;
+}
+
+std::vector<std::string> split_list(std::string_view text) {
+  if (text.empty()) return {};
+  std::vector<std::string> items(1);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool escapes = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == ',' || text[i + 1] == '\\');
+    if (text[i] == ',')
+      items.emplace_back();
+    else
+      items.back() += text[escapes ? ++i : i];
+  }
+  return items;
 }
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {

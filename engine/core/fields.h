@@ -47,7 +47,7 @@ class Field {
   std::vector<std::string> choices;  // of a text; empty: any
 
   std::string path() const { return section.empty() ? key : section + "." + key; }
-  std::string get() const { return read(); }  // "0.001", "true", "5%"; texts joined by commas
+  std::string get() const { return read(); }  // "0.001", "true", "5%"; texts as join_list gives them
   // Throws ConfigError naming the path, what is allowed and what came. Integers take k and M: "100k".
   void set(std::string_view value) const;
 
@@ -113,6 +113,11 @@ class Fields {
   std::string section_;
   std::vector<Field> list_;
 };
+
+// Texts as one text, with commas between them, and back. A comma inside a text is written "\,", a backslash "\\"; a
+// backslash before anything else stands for itself.
+std::string join_list(const std::vector<std::string>& items);
+std::vector<std::string> split_list(std::string_view text);
 
 // The candidate with the smallest edit distance to `name`; empty when none comes near.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);

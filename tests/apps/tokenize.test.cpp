@@ -91,6 +91,41 @@ TEST_CASE("tokenize with a given tokenizer, a held-out share and settings") {
   CHECK(read_prepared(folder.path / "json").train.words() == 5);
 }
 
+TEST_CASE("the spelling of a separator inside a text stays text") {
+  const Folder folder;
+  write(folder.path / "a.txt", "He wrote <s> and </s>.\n<s>\n");
+  testing::small_tokenizer().save(folder.path / "tokenizer.json");
+  const Outcome o = run_blalm("tokenize --input " + folder / "a.txt" + " --tokenizer " + folder / "tokenizer.json" +
+                              " --data.valid_share 0 --out " + folder / "out");
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  const Tokenizer tokenizer = Tokenizer::load(folder.path / "out");
+  const TokenData tokens = TokenData::open(folder.path / "out", Part::train);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(tokens.tokens()));
+  tokens.read(0, ids);
+  CHECK(std::ranges::count_if(ids, [&](std::int32_t id) { return tokenizer.is_special(id); }) == 2);  // one a line
+  CHECK(tokenizer.decode(ids) == "He wrote <s> and </s>.<s>");
+}
+
+TEST_CASE("stripped lines give the tokenizer and the tokens of text without white space around them") {
+  const Folder folder;
+  std::istringstream lines(testing::sentences(400));
+  std::string plain, padded;
+  for (std::string line; std::getline(lines, line);) {
+    plain += line + "\n";
+    padded += "  " + line + "\t \xC2\xA0\n";
+  }
+  write(folder.path / "plain.txt", plain);
+  write(folder.path / "padded.txt", padded);
+  for (const std::string name : {"plain", "padded"}) {
+    const Outcome o = run_blalm("tokenize --input " + folder / (name + ".txt") +
+                                " --vocab-size 300 --data.strip_lines true --out " + folder / name);
+    REQUIRE_MESSAGE(o.exit_code == 0, o.output);
+  }
+  for (const std::string file : {"tokenizer.json", "train-00000.bin", "valid-00000.bin"})
+    CHECK_MESSAGE(testing::read_text(folder.path / "plain" / file) == testing::read_text(folder.path / "padded" / file),
+                  file);
+}
+
 TEST_CASE("a vocabulary larger than the text supports is said, not an error") {
   const Folder folder;
   write(folder.path / "a.txt", testing::sentences(50));

@@ -291,11 +291,14 @@ TEST_CASE("settings of the data") {
   fields.set("data.words", "100k");
   fields.set("data.separator", "bos-eos");
   fields.set("data.valid_share", "0.1");
+  fields.set("data.strip_lines", "true");
   CHECK(config.train == std::vector<std::string>{"a.txt:1M", "b.jsonl.zst"});
   CHECK(config.separator == Separator::bos_eos);
   CHECK(config.corpus_options().words == 100'000);
   CHECK(config.corpus_options().valid_share == 0.1);
+  CHECK(config.corpus_options().text.strip_lines);
   CHECK(DataConfig().corpus_options().words == kAllWords);
+  CHECK_FALSE(DataConfig().corpus_options().text.strip_lines);
   for (const auto& [key, bad] : std::map<std::string, std::string>{{"data.separator", "eos-bos"},
                                                                    {"data.seq", "1"},
                                                                    {"data.vocab_size", "258"},

@@ -49,12 +49,27 @@ TEST_CASE("line ends of all kinds") {
   }
 }
 
+TEST_CASE("lines are stripped when asked for") {
+  TempFolder folder;
+  const std::string text = " one two \n\t\n\xE3\x80\x80three\r\nfour\xC2\xA0";
+  write_plainly(folder / "text.txt", text);
+  write_plainly(folder / "text.jsonl", "{\"text\": \" one\\n two\\n\"}\n");
+  const TextOptions options{.strip_lines = true};
+  const ReadLines read = read_lines(folder / "text.txt", options);
+  CHECK(read.lines == Lines{"one two", "", "three", "four"});
+  CHECK(read.stats.words == 4);
+  CHECK(read.stats.bytes == 8 + 1 + 6 + 4);
+  CHECK(read_lines(folder / "text.jsonl", options).lines == Lines{"one\n two"});
+  CHECK(read_lines(folder / "text.txt").lines == Lines{" one two ", "\t", "\xE3\x80\x80three", "four\xC2\xA0"});
+}
+
 TEST_CASE("lines of any length come whole, wherever the pieces of the file end") {
   TempFolder folder;
   Rng rng(2);
   Lines lines;
   std::string content;
-  for (const std::size_t size : std::initializer_list<std::size_t>{262143, 0, 262144, 1, 262145, 3, 524288, 100, 786431, 5, 1000000}) {
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{262143, 0, 262144, 1, 262145, 3, 524288, 100, 786431, 5, 1000000}) {
     std::string line(size, 'x');
     for (std::size_t i = 0; i < size; i += 50) line[i] = static_cast<char>('a' + rng.below(26));
     content += line + '\n';

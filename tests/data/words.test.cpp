@@ -89,6 +89,37 @@ TEST_CASE("words are counted and cut as they are split one by one") {
   }
 }
 
+TEST_CASE("stripping leaves everything from the first word to the last") {
+  for (const auto& [text, kept] : std::vector<std::pair<std::string_view, std::string_view>>{
+           {"", ""},
+           {" \t\r\n\v\f", ""},
+           {"one", "one"},
+           {"  two  words\t", "two  words"},
+           {"\xC2\xA0\xE3\x80\x80wide\xE2\x80\xA8\xC2\x85 ", "wide"},
+           {"\xE3\x80\x80", ""},
+           {"\xE2\x80\x8B zero width \xE2\x80\x8B", "\xE2\x80\x8B zero width \xE2\x80\x8B"},
+           {" \xA0 ", "\xA0"},          // the second half of U+00A0 alone is no white space
+           {" \xE3\x80 ", "\xE3\x80"},  // nor is a cut U+3000
+           {"caf\xC3\xA9\xC2\xA0", "caf\xC3\xA9"}}) {
+    const std::string shown(text);  // clang++ 14 captures no structured binding
+    CAPTURE(shown);
+    CHECK(strip(text) == kept);
+  }
+  Rng rng(3);
+  for (int trial = 0; trial < 200; ++trial) {
+    const std::string text = random_text(rng, 2);
+    const std::vector<std::string> words = split_words(text);
+    const std::string_view kept = strip(text);
+    REQUIRE(split_words(kept) == words);
+    if (words.empty()) {
+      CHECK(kept.empty());
+      continue;
+    }
+    CHECK(kept.starts_with(words.front()));
+    CHECK(kept.ends_with(words.back()));
+  }
+}
+
 TEST_CASE("real text has the words that wc counts") {
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(samples())) {

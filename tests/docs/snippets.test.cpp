@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -43,7 +45,9 @@ TEST_CASE("code quoted in docs/ is the code of the tree") {
     for (const Snippet& s : snippets(entry.path())) {
       ++checked;
       const std::string source = read(root / s.file);
-      CHECK_MESSAGE(source.find(s.code) != std::string::npos, s.document << " quotes code that is not in " << s.file << ":\n" << s.code);
+      CHECK_MESSAGE(source.find(s.code) != std::string::npos, s.document << " quotes code that is not in " << s.file
+                                                                         << ":\n"
+                                                                         << s.code);
     }
   }
   CHECK(checked >= 10);
@@ -66,4 +70,26 @@ TEST_CASE("files and folders that the documentation names exist") {
       at = text.find('`', end + 1);
     }
   }
+}
+
+TEST_CASE("every formula that a source cites has its section in docs/mathematics.md") {
+  const std::filesystem::path root = BLALM_SOURCE_DIR;
+  std::set<std::string> sections;
+  std::istringstream lines(read(root / "docs/mathematics.md"));
+  const std::regex heading("^##+ §([0-9.]+) .*");
+  for (std::string line; std::getline(lines, line);)
+    if (std::smatch m; std::regex_match(line, m, heading)) sections.insert(m[1]);
+  int cited = 0;
+  const std::regex citation("[Ss]pec (§[0-9.]+(, | to | and )?)+"), number("[0-9]+([.][0-9]+)?");
+  for (const char* top : {"engine", "models", "optim", "data", "apps", "tests"})
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root / top)) {
+      if (entry.path().extension() != ".cpp" && entry.path().extension() != ".h") continue;
+      const std::string text = read(entry.path());
+      for (std::sregex_iterator at(text.begin(), text.end(), citation), end; at != end; ++at) {
+        const std::string words = at->str();
+        for (std::sregex_iterator n(words.begin(), words.end(), number); n != end; ++n, ++cited)
+          CHECK_MESSAGE(sections.contains(n->str()), entry.path().string() << " cites " << words);
+      }
+    }
+  CHECK(cited > 100);
 }

@@ -1,0 +1,38 @@
+#include "blalm/apps/common/append_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "blalm/core/error.h"
+
+namespace blalm {
+namespace {
+
+[[noreturn]] void fail(const std::filesystem::path& path, int error) {
+  throw DataError(expected_got("write", fmt::format("a writable file '{}'", path.string()),
+                               fmt::format("'{}'", std::generic_category().message(error))));
+}
+
+}  // namespace
+
+AppendFile::AppendFile(const std::filesystem::path& path)
+    : path_(path), file_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+  if (file_ < 0) fail(path_, errno);
+}
+
+AppendFile::~AppendFile() { close(file_); }
+
+void AppendFile::append(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(file_, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail(path_, written < 0 ? errno : ENOSPC);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace blalm

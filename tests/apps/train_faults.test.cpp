@@ -1,0 +1,277 @@
+// What goes wrong around blalm train: full disks, texts of all kinds, data that does not belong together.
+#include <algorithm>
+#include <map>
+
+#include "blalm/data/prepared.h"
+#include "blalm/data/token_data.h"
+#include "tests/apps/train_support.h"
+
+namespace blalm {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::check_same_run;
+using testing::contains;
+using testing::Folder;
+using testing::Outcome;
+using testing::read_text;
+using testing::run_blalm;
+using testing::train_arguments;
+
+void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+std::map<std::string, std::string> files_of(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::directory_iterator(folder)) files[entry.path().filename()] = read_text(entry.path());
+  return files;
+}
+
+// The last line of the output, which is the error; there is no other.
+std::string error_of(const Outcome& o) {
+  const std::size_t at = o.output.rfind("blalm: ");
+  if (at == std::string::npos || o.output.find('\n', at) + 1 != o.output.size()) return "no error, or more than a line";
+  return o.output.substr(at, o.output.size() - at - 1);
+}
+
+std::string last_loss(const fs::path& run) { return testing::metrics_of(run).back().at(4); }
+
+}  // namespace
+
+TEST_CASE("a checkpoint that finds no room is said, and at the end it is an error in one line") {
+  const Folder folder;
+  // No file may be larger than 16 KiB: enough for the data and for 30 lines of metrics, too little for a model.
+  const std::string settings = "--train.histogram_every 0 --train.save_minutes 0.00001 --data.words 1000";
+  const Outcome o = run_blalm(train_arguments(folder, "a", settings), testing::kBothStreams, "ulimit -f 32; ");
+  CHECK(o.exit_code == 3);
+  CHECK_MESSAGE(contains(o, "the checkpoint could not be saved, the last good one stays: [write] expected"), o.output);
+  CHECK_MESSAGE(contains(error_of(o), "expected room for a checkpoint"), o.output);
+  CHECK_FALSE(fs::exists(folder.path / "a" / "last"));
+  CHECK_FALSE(fs::exists(folder.path / "a" / "last.new"));  // would take the room that others need
+  CHECK(contains(read_text(folder.path / "a" / "run.json"), "\"state\": \"failed\""));
+  CHECK(contains(read_text(folder.path / "a" / "log.txt"), "expected room for a checkpoint"));
+
+  // With room again the run begins again, for it had saved nothing.
+  CHECK(run_blalm(train_arguments(folder, "a", settings + " --resume auto")).exit_code == 0);
+}
+
+TEST_CASE("texts of all kinds") {
+  const Folder folder;
+  write(folder.path / "good.txt", testing::sentences(400));
+  write(folder.path / "empty.txt", "");
+  write(folder.path / "blank.txt", "\n \n\t\n");
+  write(folder.path / "binary.txt", std::string("PK\x03\x04\0\0", 6) + testing::sentences(10));
+  write(folder.path / "latin1.txt", "Caf\xE9 au lait, na\xEFve.\n\xFF\xFE\xFD\n");
+  write(folder.path / "cut.txt.gz", "\x1F\x8B\x08");
+  const auto train = [&](const std::string& run, const std::string& files, const std::string& more = "") {
+    return run_blalm(train_arguments(folder, run, "--optim.steps 3 --data.train " + files + " " + more));
+  };
+  const std::string here = folder.path.string() + "/";
+
+  SUBCASE("an empty file among others adds nothing") {
+    const Outcome o = train("a", "'" + here + "good.txt," + here + "empty.txt," + here + "blank.txt'");
+    CHECK_MESSAGE(o.exit_code == 0, o.output);
+    const Outcome alone = train("b", folder / "good.txt");
+    CHECK(last_loss(folder.path / "a") == last_loss(folder.path / "b"));
+  }
+  SUBCASE("nothing but empty files, binary files and damaged ones are refused by name") {
+    for (const auto& [file, words] : std::map<std::string, std::string>{{"empty.txt", "no words"},
+                                                                        {"blank.txt", "no words"},
+                                                                        {"binary.txt", "a NUL byte at offset 4"},
+                                                                        {"cut.txt.gz", "cut.txt.gz"}}) {
+      const Outcome o = train("of-" + file, folder / file, "--data.valid_share 0");
+      CHECK(o.exit_code == 3);
+      const std::string expected = words;  // clang++ 14 captures no structured binding
+      CHECK_MESSAGE(contains(error_of(o), expected), o.output);
+    }
+  }
+  SUBCASE("bytes that are not UTF-8 are kept") {
+    const Outcome o = train("a", "'" + here + "latin1.txt," + here + "good.txt'", "--data.valid_share 0");
+    CHECK_MESSAGE(o.exit_code == 0, o.output);
+    const TokenData data = TokenData::open(folder.path / "a" / "data", Part::train);
+    std::vector<std::int32_t> ids(40);
+    data.read(0, ids);
+    CHECK(
+        Tokenizer::load(folder.path / "a" / "data").decode(ids).starts_with("Caf\xE9 au lait, na\xEFve.\xFF\xFE\xFD"));
+  }
+  SUBCASE("a vocabulary larger than the text supports is said") {
+    const Outcome o = train("a", folder / "good.txt", "--data.vocab_size 50k");
+    CHECK_MESSAGE(o.exit_code == 0, o.output);
+    CHECK_MESSAGE(contains(o, "(the text has no more than that of 50000)"), o.output);
+    CHECK(contains(read_text(folder.path / "a" / "last" / "config.json"), "\"vocab_size\": 3"));
+  }
+  SUBCASE("a text shorter than a block") {
+    write(folder.path / "short.txt", "One line.\nTwo lines.\n");
+    const Outcome o = train("a", folder / "short.txt", "--data.valid_share 0 --data.seq 512");
+    CHECK(o.exit_code == 3);
+    CHECK_MESSAGE(contains(error_of(o), "512"), o.output);
+  }
+}
+
+TEST_CASE("data prepared once trains any number of runs; shards of another tokenizer are refused") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(600, 1));
+  write(folder.path / "b.txt", "Many other words make quite another tokenizer here.\n" + testing::sentences(600, 2));
+  for (const std::string name : {"a", "b"}) {
+    const Outcome o = run_blalm("tokenize --input " + folder / (name + ".txt") + " --vocab-size 300 --out " +
+                                folder / ("data-" + name));
+    REQUIRE_MESSAGE(o.exit_code == 0, o.output);
+  }
+  // With the text itself, or with the data made of it by the same settings: the same run.
+  const auto train = [&](const std::string& run, const std::string& data) {
+    return run_blalm(train_arguments(folder, run, "--optim.steps 5 --data.train " + data));
+  };
+  REQUIRE(train("text", folder / "a.txt").exit_code == 0);
+  const Outcome o = train("data", folder / "data-a");
+  REQUIRE_MESSAGE(o.exit_code == 0, o.output);
+  CHECK_MESSAGE(contains(o, "data       "), o.output);
+  check_same_run(folder.path / "text", folder.path / "data");
+  CHECK_FALSE(fs::exists(folder.path / "data" / "data"));
+
+  const auto refused = [&](const std::string& what) {
+    const Outcome wrong = train("other-" + what, folder / "data-a");
+    CHECK(wrong.exit_code == 3);
+    CHECK_MESSAGE(contains(error_of(wrong), what), wrong.output);
+  };
+  const auto options = fs::copy_options::overwrite_existing;
+  fs::copy_file(folder.path / "data-a" / "train-00000.bin", folder.path / "kept.bin");
+  fs::copy_file(folder.path / "data-b" / "train-00000.bin", folder.path / "data-a" / "train-00000.bin", options);
+  refused("train-00000.bin");
+  fs::copy_file(folder.path / "kept.bin", folder.path / "data-a" / "train-00000.bin", options);
+  fs::copy_file(folder.path / "data-b" / "tokenizer.json", folder.path / "data-a" / "tokenizer.json", options);
+  refused("tokenizer");
+  fs::remove(folder.path / "data-a" / "tokenizer.json");
+  refused("tokenizer.json");
+}
+
+TEST_CASE("patience ends a run that no longer gains, and it stays ended") {
+  const Folder folder;
+  // At a learning rate of 0 only the first validation can gain.
+  const std::string settings = "--optim.lr 0 --optim.steps 100 --train.valid_every 5 --train.patience 2 ";
+  const Outcome o = run_blalm(train_arguments(folder, "a", settings));
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  CHECK(contains(o, "stopped early after 15 steps"));
+  CHECK(contains(read_text(folder.path / "a" / "run.json"), "\"state\": \"stopped early\""));
+  CHECK(testing::metrics_of(folder.path / "a").size() == 16);
+  const Outcome again = run_blalm(train_arguments(folder, "a", settings + "--resume auto"));
+  CHECK_MESSAGE(contains(again, "stopped early after 15 steps"), again.output);
+
+  // While there is a gain it goes on.
+  CHECK(contains(run_blalm(train_arguments(folder, "b", "--train.patience 1")), "finished after 30 steps"));
+  const Outcome nothing = run_blalm(train_arguments(folder, "c", "--data.valid_share 0 --train.patience 1"));
+  CHECK(nothing.exit_code == 2);
+  CHECK_MESSAGE(contains(error_of(nothing), "train.patience"), nothing.output);
+}
+
+TEST_CASE("a dry run leaves nothing, whether it ends well or not") {
+  const Folder folder;
+  fs::create_directories(folder.path / "tmp");
+  const std::string before = "TMPDIR=" + folder / "tmp" + " ";
+  const auto dry = [&](const std::string& more) {
+    return run_blalm(train_arguments(folder, "d", "--dry-run 3 " + more), testing::kBothStreams, before);
+  };
+  const Outcome o = dry("");
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  CHECK_MESSAGE(contains(o, "dry run of 3 steps done; nothing was written; a whole run of 30 steps takes about"),
+                o.output);
+  CHECK(dry("--optim.lr 1e38 --optim.clip 0 --optim.warmup 0 --anomaly").exit_code == 4);
+  CHECK(dry("--data.seq 1M").exit_code == 3);
+  CHECK_FALSE(fs::exists(folder.path / "d"));
+  CHECK(fs::is_empty(folder.path / "tmp"));
+}
+
+TEST_CASE("numbers that are not finite: skipped steps are said, and --anomaly names the operation") {
+  const Folder folder;
+  const std::string settings = "--optim.lr 1e38 --optim.weight_decay 1e9 --optim.warmup 0 --optim.steps 6 ";
+  const Outcome o = run_blalm(train_arguments(folder, "a", settings));
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  CHECK_MESSAGE(contains(o, "skipped, the gradient of"), o.output);
+  CHECK_MESSAGE(contains(o, "no sample: [generate] expected finite logits"), o.output);
+
+  const Outcome stopped = run_blalm(train_arguments(folder, "b", settings + "--anomaly"));
+  CHECK(stopped.exit_code == 4);
+  CHECK_MESSAGE(contains(error_of(stopped), "[anomaly] "), stopped.output);
+  CHECK_MESSAGE(contains(error_of(stopped), "numbers are not finite"), stopped.output);
+  CHECK(contains(read_text(folder.path / "b" / "run.json"), "\"state\": \"failed\""));
+  CHECK(contains(read_text(folder.path / "b" / "log.txt"), "[anomaly]"));
+  // Where nothing is wrong it changes nothing.
+  REQUIRE(run_blalm(train_arguments(folder, "c")).exit_code == 0);
+  REQUIRE(run_blalm(train_arguments(folder, "d", "--anomaly")).exit_code == 0);
+  check_same_run(folder.path / "c", folder.path / "d");
+}
+
+TEST_SUITE("slow") {
+  TEST_CASE("a disk that fills up while a run goes on: an error in one line, and nothing saved is lost") {
+    const Folder folder;
+    const std::string settings =
+        "--optim.steps 2000 --train.valid_every 500 --train.histogram_every 0 --train.save_minutes 0.002 ";
+    REQUIRE(run_blalm(train_arguments(folder, "whole", settings)).exit_code == 0);
+    const fs::path run = folder.path / "run";
+
+    SUBCASE("by a limit on the size of files, which metrics and events reach") {
+      const Outcome o = run_blalm(train_arguments(folder, "run", settings), testing::kBothStreams, "ulimit -f 600; ");
+      CHECK(o.exit_code == 3);
+      CHECK_MESSAGE(contains(error_of(o), "expected a writable file"), o.output);
+      CHECK_MESSAGE(contains(error_of(o), "File too large"), o.output);
+      REQUIRE(fs::exists(run / "last" / "DONE"));
+      CHECK(contains(read_text(run / "run.json"), "\"state\": \"failed\""));
+
+      // Not even a checkpoint finds room: what was saved stays as it is.
+      const auto before = files_of(run / "last");
+      const Outcome again = run_blalm(train_arguments(folder, "run", settings + "--resume auto"), testing::kBothStreams,
+                                      "ulimit -f 32; ");
+      CHECK(again.exit_code == 3);
+      CHECK(contains(error_of(again), "File too large"));
+      CHECK(files_of(run / "last") == before);
+    }
+    SUBCASE("by a small file system") {
+      // Room for the data and two checkpoints, which a third or the metrics use up.
+      const std::string mount = "mount -t tmpfs -o size=1500k none " + folder / "disk" + " && ";
+      fs::create_directories(folder.path / "disk");
+      if (testing::run_shell("unshare -m sh -c \"" + mount + "true\" 2>&1").exit_code != 0) {
+        MESSAGE("not tested: no right to mount a file system");
+        return;
+      }
+      const Outcome o = testing::run_shell("unshare -m sh -c \"" + mount + "'" BLALM_BUILD_DIR "/blalm' " +
+                                           train_arguments(folder, "disk/run", settings) + " 2>&1; code=\\$?; cp -r " +
+                                           folder / "disk/run" + " " + folder / "run" + "; exit \\$code\"");
+      CHECK_MESSAGE(o.exit_code == 3, o.output);
+      CHECK_MESSAGE(contains(error_of(o), "blalm: ["), o.output);
+      CHECK_MESSAGE((contains(o, "No space left on device")), o.output);
+      REQUIRE(fs::exists(run / "last" / "DONE"));
+    }
+    const Outcome resumed = run_blalm(train_arguments(folder, "run", settings + "--resume auto"));
+    REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.output);
+    CHECK(contains(resumed, "resumed    at step"));
+    check_same_run(folder.path / "whole", run);
+  }
+
+  TEST_CASE("a line of 100 MB is prepared and trained on, nothing lost") {
+    const Folder folder;
+    std::string line;
+    for (int i = 0; line.size() < 100'000'000; ++i)
+      line.append("The cat saw ").append(std::to_string(i)).append(" balls. ");
+    line.back() = '\n';
+    write(folder.path / "long.txt", line);
+    testing::small_tokenizer().save(folder.path / "tokenizer.json");
+    for (const std::string run : {"given", "trained"}) {
+      const std::string tokenizer = run == "given" ? " --data.tokenizer " + folder / "tokenizer.json" : "";
+      const Outcome o = run_blalm(train_arguments(
+          folder, run, "--optim.steps 2 --data.valid_share 0 --data.train " + folder / "long.txt" + tokenizer));
+      CHECK_MESSAGE(o.exit_code == 0, o.output);
+      const PreparedData data = read_prepared(folder.path / run / "data");
+      CHECK(data.train.bytes() == static_cast<std::int64_t>(line.size()));
+      CHECK(data.train.words() == std::ranges::count(line, ' ') + 1);
+      CHECK(data.train.lines() == 1);
+    }
+    // One word without an end, too.
+    std::string letters(100'000'000, 'a');
+    letters += '\n';
+    write(folder.path / "letters.txt", letters);
+    const Outcome o = run_blalm(train_arguments(
+        folder, "letters", "--optim.steps 2 --data.valid_share 0 --data.train " + folder / "letters.txt"));
+    CHECK_MESSAGE(o.exit_code == 0, o.output);
+    CHECK(read_prepared(folder.path / "letters" / "data").train.bytes() == static_cast<std::int64_t>(letters.size()));
+  }
+}
+
+}  // namespace blalm

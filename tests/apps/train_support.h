@@ -1,0 +1,60 @@
+// What the tests of blalm train share: a small run, and what of two runs must be equal.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/apps/support.h"
+
+namespace blalm::testing {
+
+// A file of sentences that a small tokenizer can learn.
+inline std::string text_file(const Folder& folder) {
+  const std::filesystem::path path = folder.path / "text.txt";
+  if (!std::filesystem::exists(path)) std::ofstream(path) << sentences(1500, 5);
+  return folder / "text.txt";
+}
+
+// A run of 30 steps of milliseconds.
+inline std::string train_arguments(const Folder& folder, const std::string& run, const std::string& more = "") {
+  return "train --run " + folder / run + " --data.train " + text_file(folder) +
+         " --data.vocab_size 300 --data.seq 32 --model.hidden_size 32 --model.num_hidden_layers 2 "
+         "--model.num_attention_heads 2 --model.intermediate_size 64 --train.batch 8 --train.micro_batch 4 "
+         "--train.sample_tokens 5 --train.threads 1 --train.precision f32 --optim.optimizer muon --optim.steps 30 "
+         "--train.valid_every 10 --train.valid_blocks 8 " +
+         more;
+}
+
+// The rows of metrics.csv, header included.
+inline std::vector<std::vector<std::string>> metrics_of(const std::filesystem::path& run) {
+  std::vector<std::vector<std::string>> rows;
+  std::istringstream in(read_text(run / "metrics.csv"));
+  for (std::string line; std::getline(in, line);) {
+    rows.emplace_back();
+    std::istringstream cut(line);
+    for (std::string cell; std::getline(cut, cell, ',');) rows.back().push_back(cell);
+  }
+  return rows;
+}
+
+// Without the columns of time.
+inline std::string numbers_of(const std::filesystem::path& run) {
+  std::string kept;
+  for (const std::vector<std::string>& row : metrics_of(run)) {
+    for (std::size_t i = 0; i < row.size(); ++i)
+      if (i != 3 && i != 9) kept += row[i] + ",";
+    kept += "\n";
+  }
+  return kept;
+}
+
+inline void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b) {
+  CHECK(numbers_of(a) == numbers_of(b));
+  for (const char* file : {"model.safetensors", "optim.safetensors", "config.json", "tokenizer.json"})
+    CHECK_MESSAGE(read_text(a / "last" / file) == read_text(b / "last" / file), file << " differs");
+}
+
+}  // namespace blalm::testing
