@@ -10,7 +10,7 @@
 namespace blalm::census {
 
 std::vector<OpCensus> mlstm_gate() {
-  OpCensus op{"mlstm_gate", {"mlstm_gate", "mlstm_gate_backward"}, {}, {}};
+  OpCensus op{"mlstm_gate"};
   const auto add = [&](const std::string& name, const Shape& shape, double cap = 15, Fill fill = normal()) {
     Case c;
     c.name = name;
