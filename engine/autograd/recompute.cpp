@@ -20,6 +20,7 @@ class Recompute {
     inner.scope_ = scope;
     inner.forward_hooks_ = outer.forward_hooks_;
     inner.backward_hooks_ = outer.backward_hooks_;
+    inner.sum_hooks_ = outer.sum_hooks_;
   }
   static std::int32_t scope(const Tape& tape) { return tape.scope_; }
 

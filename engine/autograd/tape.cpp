@@ -91,6 +91,7 @@ void Tape::on_node(const Var& output, BackwardHook hook) {
 }
 void Tape::on_forward(ForwardHook hook) { forward_hooks_.push_back(std::move(hook)); }
 void Tape::on_backward(BackwardHook hook) { backward_hooks_.push_back(std::move(hook)); }
+void Tape::on_backward_sums(BackwardHook hook) { sum_hooks_.push_back(std::move(hook)); }
 
 void Tape::add_gradient(ValueId id, Tensor g) {
   Value& v = values_[index(id)];
@@ -173,6 +174,17 @@ void Tape::run_node(NodeId id) {
         for (auto& hook : own->second) hook(*this, node, context.given_);
       for (std::size_t i = 0; i < context.given_.size(); ++i)
         if (context.given_[i].defined()) add_gradient(node.inputs[i].id, std::move(context.given_[i]));
+    }
+    if (!sum_hooks_.empty()) {
+      std::vector<Tensor> sums;
+      for (const NodeInput& in : node.inputs) {
+        const Value* v = in.id == kConstant ? nullptr : &values_[index(in.id)];
+        sums.push_back(v == nullptr              ? Tensor()
+                       : v->parameter == nullptr ? v->grad
+                       : v->reached              ? v->parameter->grad
+                                                 : Tensor());
+      }
+      for (auto& hook : sum_hooks_) hook(*this, node, sums);
     }
   }
   node.saved.clear();

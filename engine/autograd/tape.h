@@ -103,6 +103,8 @@ class Tape {
   // After each node's backward. A node that a hook looks at writes its gradients apart from those that other nodes gave
   // before it, so that where there are several the last bit of their sum may be another.
   void on_backward(BackwardHook hook);
+  // The same with gradients as they stand, sums included. Such a hook changes no bit of them.
+  void on_backward_sums(BackwardHook hook);
 
   // --- looking at it
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -146,7 +148,7 @@ class Tape {
   std::unordered_map<ValueId, std::vector<GradientHook>> gradient_hooks_;
   std::unordered_map<NodeId, std::vector<BackwardHook>> node_hooks_;
   std::vector<ForwardHook> forward_hooks_;
-  std::vector<BackwardHook> backward_hooks_;
+  std::vector<BackwardHook> backward_hooks_, sum_hooks_;
   Rng rng_;
   int no_grad_depth_ = 0;
   int training_depth_ = 0;  // the no_grad_depth_ that counts as training

@@ -42,7 +42,7 @@ void stop_at_anomaly(Tape& tape) {
   tape.on_forward([](const Tape& t, const Node& node, std::span<const Tensor> outputs) {
     for (const Tensor& output : outputs) check(t, node, output, "output");
   });
-  tape.on_backward([](const Tape& t, const Node& node, std::span<const Tensor> gradients) {
+  tape.on_backward_sums([](const Tape& t, const Node& node, std::span<const Tensor> gradients) {
     for (const Tensor& gradient : gradients) check(t, node, gradient, "gradient of an input");
   });
 }

@@ -77,9 +77,10 @@ KernelBase::KernelBase(std::string_view name, std::vector<Entry> entries)
 Reason KernelBase::excluded(const KernelPolicy& policy, const Entry& entry) const {
   const bool onednn = entry.name.starts_with("onednn");
   if (policy.backend == Backend::cpu && onednn) return "the backend is cpu";
-  // What oneDNN has no line for, and f64, still has to run somewhere: the reference stays.
-  if (policy.backend == Backend::onednn && has_onednn_ && !onednn && entry.name != "reference")
-    return "the backend is onednn";
+  // What oneDNN has no line for, and f64, still has to run somewhere: the reference stays. Where a list has no line of
+  // oneDNN's at all, only our own tiles go: products then reach oneDNN through the lists that have one.
+  const bool other = has_onednn_ ? !onednn && entry.name != "reference" : entry.name.starts_with("amx");
+  if (policy.backend == Backend::onednn && other) return "the backend is onednn";
   return nullptr;
 }
 

@@ -7,17 +7,17 @@ namespace blalm::kernels {
 
 const Kernel<ProjectArgs> project{"project",
                                   {{"amx:bf16", amx::unavailable, amx::declines_project, amx::project},
-                                   {"matmul", always, accepts_all<ProjectArgs>, product::project}}};
+                                   {"reference", always, accepts_all<ProjectArgs>, product::project}}};
 
 const Kernel<ProjectDataArgs> project_data{
     "project_data",
     {{"amx:bf16", amx::unavailable, amx::declines_project_data, amx::project_data},
-     {"matmul", always, accepts_all<ProjectDataArgs>, product::project_data}}};
+     {"reference", always, accepts_all<ProjectDataArgs>, product::project_data}}};
 
 const Kernel<ProjectWeightArgs> project_weight{
     "project_weight",
     {{"amx:bf16", amx::unavailable, amx::declines_project_weight, amx::project_weight},
-     {"matmul", always, accepts_all<ProjectWeightArgs>, product::project_weight}}};
+     {"reference", always, accepts_all<ProjectWeightArgs>, product::project_weight}}};
 
 namespace product {
 

@@ -43,7 +43,7 @@ struct ProjectWeightArgs {
 };
 extern const Kernel<ProjectWeightArgs> project_weight;
 
-// Through kernels::matmul, product by product.
+// The last line of each list: product by product, through kernels::matmul, whose own list chooses.
 namespace product {
 void project(const ProjectArgs&);
 void project_data(const ProjectDataArgs&);
