@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "blalm/core/error.h"
+#include "blalm/core/parallel.h"
 
 namespace blalm {
 namespace {
@@ -29,6 +30,15 @@ void* system_allocate(std::size_t bytes) {
   if (p != nullptr && bytes >= kHugePage) madvise(p, rounded, MADV_HUGEPAGE);  // a hint: failure is harmless
 #endif
   return p;
+}
+
+// Null when the system has no more.
+Storage* make_storage(std::size_t usable) {
+  void* memory = system_allocate(block_bytes(usable));
+  if (memory == nullptr) return nullptr;
+  auto* storage = new (memory) Storage;
+  storage->bytes = usable;
+  return storage;
 }
 
 }  // namespace
@@ -72,16 +82,22 @@ Storage* Pool::acquire(std::size_t bytes) {
     }
   }
   if (storage == nullptr) {
-    void* memory = system_allocate(block_bytes(usable));
-    if (memory == nullptr) {
+    storage = make_storage(usable);
+    if (storage == nullptr) {
       trim();
-      memory = system_allocate(block_bytes(usable));
+      storage = make_storage(usable);
     }
-    if (memory == nullptr) throw DataError(fmt::format("[pool] out of memory: {} bytes asked for", usable));
-    storage = new (memory) Storage;
-    storage->bytes = usable;
+    if (storage == nullptr) throw DataError(fmt::format("[pool] out of memory: {} bytes asked for", usable));
     std::lock_guard lock(p.mutex);
     p.stats.system_allocations += 1;
+    // Scratch of the threads of a team: how many hold theirs at the same time is chance, so there is one for each.
+    for (int spare = in_parallel() ? num_threads() - 1 : 0; spare > 0; --spare) {
+      Storage* more = make_storage(usable);
+      if (more == nullptr) break;
+      p.free[usable].push_back(more);
+      p.stats.system_allocations += 1;
+      p.stats.cached_bytes += static_cast<std::int64_t>(usable);
+    }
   } else {
     storage->references.store(1, std::memory_order_relaxed);
     storage->version.store(0, std::memory_order_relaxed);
