@@ -2,9 +2,13 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fcntl.h>
 #include <fmt/ranges.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -38,6 +42,14 @@ RunFolder::RunFolder(fs::path path, bool resume) : path_(std::move(path)) {
   if (error || !fs::is_directory(path_))
     throw DataError(expected_got("train", fmt::format("a writable folder '{}'", path_.string()),
                                  error ? error.message() : "a file"));
+  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ >= 0 && flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)  // some file systems have no locks
+    throw DataError(expected_got("train", fmt::format("'{}' for this process alone", path_.string()),
+                                 "another process that trains there", "wait for it, or name another folder with --run"));
+}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
 }
 
 void RunFolder::write_config(RunConfig& config) const {

@@ -11,8 +11,11 @@ namespace blalm {
 class RunFolder {
  public:
   // Makes the folder, or opens it when it is there and `resume`. ConfigError when it holds a run that is not to be
-  // resumed; DataError when it cannot be made.
+  // resumed; DataError when it cannot be made, or when another process has it: two would write over each other's work.
   RunFolder(std::filesystem::path path, bool resume);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
   bool has_config() const { return std::filesystem::exists(path_ / "config.toml"); }
@@ -28,6 +31,7 @@ class RunFolder {
   void append(const char* file, const std::string& text) const;
 
   std::filesystem::path path_;
+  int lock_ = -1;  // the folder itself, locked as long as this lives
 };
 
 }  // namespace blalm

@@ -49,7 +49,8 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   loader_ = std::make_unique<Loader>(train_, options);
   total_ = config_.optim.steps > 0 ? config_.optim.steps : ceil_divide(per_epoch * options.epochs, config_.train.batch);
   position_.loader_identity = loader_->identity();
-  for (std::int64_t i = 0; i < config_.train.overfit; ++i) {
+  const std::int64_t kept = config_.train.overfit * (config_.train.batch / config_.train.micro_batch);
+  for (std::int64_t i = 0; i < kept; ++i) {
     Batch b;
     if (loader_->next(b)) overfit_.push_back(b);
   }
@@ -92,7 +93,7 @@ double Trainer::micro_batches(double& tokens) {
   for (std::int64_t i = 0; i < count; ++i) {
     Batch b;
     if (!overfit_.empty())
-      b = overfit_[static_cast<std::size_t>(i) % overfit_.size()];
+      b = overfit_[static_cast<std::size_t>(position_.step * count + i) % overfit_.size()];
     else if (!loader_->next(b))
       break;
     tokens += static_cast<double>(b.ids.numel());

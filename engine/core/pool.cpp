@@ -91,12 +91,15 @@ Storage* Pool::acquire(std::size_t bytes) {
     std::lock_guard lock(p.mutex);
     p.stats.system_allocations += 1;
     // Scratch of the threads of a team: how many hold theirs at the same time is chance, so there is one for each.
-    for (int spare = in_parallel() ? num_threads() - 1 : 0; spare > 0; --spare) {
-      Storage* more = make_storage(usable);
-      if (more == nullptr) break;
-      p.free[usable].push_back(more);
-      p.stats.system_allocations += 1;
-      p.stats.cached_bytes += static_cast<std::int64_t>(usable);
+    if (in_parallel()) {
+      std::vector<Storage*>& spare = p.free[usable];
+      while (spare.size() + 1 < static_cast<std::size_t>(num_threads())) {
+        Storage* more = make_storage(usable);
+        if (more == nullptr) break;
+        spare.push_back(more);
+        p.stats.system_allocations += 1;
+        p.stats.cached_bytes += static_cast<std::int64_t>(usable);
+      }
     }
   } else {
     storage->references.store(1, std::memory_order_relaxed);

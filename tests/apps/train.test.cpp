@@ -1,6 +1,8 @@
 // blalm train as a user runs it: what it leaves, stopping, resuming, damaged checkpoints, full disks.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +152,32 @@ TEST_CASE("overfitting one batch brings its loss down; a dry run leaves nothing"
   CHECK_MESSAGE(dry.exit_code == 0, dry.output);
   CHECK(contains(dry.output, "dry run of 3 steps done; nothing was written"));
   CHECK_FALSE(fs::exists(folder.path / "d"));
+}
+
+TEST_CASE("overfitting several batches takes them in turn, each of all its sequences") {
+  const Folder folder;
+  const std::string settings = "--overfit 3 --optim.lr 0 --optim.steps 6 --train.valid_every 0";
+  const Outcome o = run_blalm(train_arguments(folder, "o", settings));
+  REQUIRE_MESSAGE(o.exit_code == 0, o.output);
+  const auto rows = testing::metrics_of(folder.path / "o");  // a header, then six steps
+  REQUIRE(rows.size() == 7);
+  const auto loss = [&](std::size_t step) { return rows[step][4]; };
+  for (const std::size_t step : {1UL, 2UL, 3UL}) CHECK(loss(step) == loss(step + 3));
+  CHECK(loss(1) != loss(2));
+  CHECK(loss(2) != loss(3));
+  CHECK(loss(1) != loss(3));
+}
+
+TEST_CASE("a run folder is one process's at a time") {
+  const Folder folder;
+  REQUIRE(run_blalm(train_arguments(folder, "a", "--optim.steps 2")).exit_code == 0);
+  const int other = ::open((folder.path / "a").c_str(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(flock(other, LOCK_EX | LOCK_NB) == 0);
+  const Outcome o = run_blalm(train_arguments(folder, "a", "--optim.steps 2 --resume auto"));
+  CHECK(o.exit_code == 3);
+  CHECK_MESSAGE(contains(o.output, "got another process that trains there"), o.output);
+  ::close(other);
+  CHECK(run_blalm(train_arguments(folder, "a", "--optim.steps 2 --resume auto")).exit_code == 0);
 }
 
 TEST_CASE("wrong settings are usage errors, wrong data is a data error, each in one line") {
