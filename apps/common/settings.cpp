@@ -99,7 +99,8 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
     const std::string path =
         argument.starts_with("--") ? argument.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
     const bool known = std::ranges::any_of(fields.list(), [&](const Field& f) { return f.path() == path; });
-    if (path.empty() || (!known && path.find('.') == std::string::npos)) {
+    // A space: options in one word, the value of some other option.
+    if (path.empty() || path.find(' ') != std::string::npos || (!known && path.find('.') == std::string::npos)) {
       rest.push_back(argument);
       continue;
     }

@@ -74,7 +74,10 @@ bool Trainer::out_of_patience() const {
   return config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
 }
 
-void Trainer::save() { save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_); }
+void Trainer::save() {
+  count_time();
+  save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_);
+}
 
 // At the end, and whenever the steps pass a multiple of the interval: a quarter of 353 steps is 88.25, so 25% means
 // steps 89, 177, 265 and 353.
@@ -114,7 +117,6 @@ StepReport Trainer::step() {
   const double seconds = seconds_since(start);
 
   ++position_.step;
-  position_.seconds += seconds;
   if (overfit_.empty()) {
     position_.loader = loader_->position();
     position_.words = loader_->words_seen();
@@ -135,8 +137,14 @@ StepReport Trainer::step() {
   }
   report.sample_now = due(config_.train.sample_every);
   report.histogram_now = config_.train.histogram_every.value > 0 && due(config_.train.histogram_every);
+  count_time();
   report.position = position_;
   return report;
+}
+
+void Trainer::count_time() {
+  position_.seconds += seconds_since(counted_);
+  counted_ = std::chrono::steady_clock::now();
 }
 
 void Trainer::keep_milestones(std::int64_t words_before) {

@@ -1,6 +1,7 @@
 // The training loop (spec §13.6): micro-batches, clipping, optimiser, schedule, validation, checkpoints.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -62,6 +63,7 @@ class Trainer {
   bool out_of_patience() const;
   double micro_batches(double& tokens);
   void keep_milestones(std::int64_t words_before);
+  void count_time();
 
   RunConfig config_;
   std::string tokenizer_json_;
@@ -73,6 +75,7 @@ class Trainer {
   std::vector<Batch> overfit_;
   Tape tape_;
   RunPosition position_;
+  std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();  // wall time up to here
   std::int64_t total_ = 0;
   bool stopped_ = false;
   std::filesystem::path run_;
