@@ -73,8 +73,9 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
       partial = Tensor::zeros({blocks, size}, dtype_of<C>);
       sums = partial.mutable_data<C>();
     }
+    [[maybe_unused]] const double eps = a.eps;  // where statistics are taken anew
     parallel_blocks(positions, kBlock, 10.0 * static_cast<double>(size),
-                    [=, eps = a.eps](std::int64_t block, std::int64_t begin, std::int64_t end) {
+                    [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin * heads; i < end * heads; ++i) {
                         const T *in = x + i * n, *g = dy + i * n;
                         const C* weight = w + i % heads * n;
