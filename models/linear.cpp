@@ -8,8 +8,6 @@ Linear::Linear(Module& parent, std::string name, std::int64_t in, std::int64_t o
       in_(in),
       out_(out) {}
 
-Var Linear::forward(Pass& pass, const Var& x) { return forward_to(x.dtype(), pass, x); }
-
 Var Linear::forward_to(DType out, Pass& pass, const Var& x) {
   const Scope scope = enter(pass);
   return ops::linear_to(out, x, pass.parameter(weight));

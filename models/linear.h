@@ -14,8 +14,7 @@ class Linear : public Module {
   Linear(Module& parent, std::string name, std::int64_t in, std::int64_t out, const Init& weight_init,
          Role role = Role::matrix);
 
-  Var forward(Pass& pass, const Var& x);                // in the dtype of x
-  Var forward_to(DType out, Pass& pass, const Var& x);  // in that dtype or, from bf16, in f32
+  Var forward_to(DType out, Pass& pass, const Var& x);  // out: the dtype of x or, from bf16, f32
   double flops(std::int64_t) const override { return 2.0 * static_cast<double>(in_ * out_); }
 
   Parameter& weight;
