@@ -223,13 +223,22 @@ void multiply(std::span<const Product> products) {
     cut(p, strips[i], num_threads(), jobs);
     cost += depth_of(p) * static_cast<double>(p.cols) * (static_cast<double>(p.rows) / 256 + 2.0 / 12);
   }
+  const auto height = [](const Job& job) { return static_cast<double>(job.row) / static_cast<double>(job.product->rows); };
+  std::stable_sort(jobs.begin(), jobs.end(), [&](const Job& a, const Job& b) { return height(a) < height(b); });
   const auto count = static_cast<std::int64_t>(jobs.size());
   cost /= static_cast<double>(std::max<std::int64_t>(count, 1));
-  std::atomic<std::int64_t> next{0};
-  parallel_for(count, cost, [&](std::int64_t, std::int64_t) {
+  // A thread first takes the jobs of the rows that it also had in the operation before, which lie in its cache; then it
+  // helps the others from their ends.
+  std::vector<std::atomic_flag> taken(jobs.size());
+  parallel_for(count, cost, [&](std::int64_t begin, std::int64_t end) {
     TileRegisters tiles;
     alignas(64) float sums[kSums];
-    for (std::int64_t i = next++; i < count; i = next++) run(jobs[static_cast<std::size_t>(i)], tiles, sums);
+    const auto offer = [&](std::int64_t i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (!taken[at].test_and_set(std::memory_order_relaxed)) run(jobs[at], tiles, sums);
+    };
+    for (std::int64_t i = begin; i < end; ++i) offer(i);
+    for (std::int64_t i = count; i-- > 0;) offer(i);
   });
 }
 
