@@ -51,7 +51,7 @@ class Pool {
   // A block of at least `bytes` bytes, uninitialised. Throws DataError when the system has no more.
   Storage* acquire(std::size_t bytes);
   void release(Storage* storage);
-  // Gives the free blocks back to the system.
+  // Gives the memory of free blocks back to the system.
   void trim();
 
   PoolStats stats() const;
