@@ -1,4 +1,5 @@
 // What stands in for this folder where the compiler does not know AMX: the lines stay in the lists and say why.
+#include "blalm/kernels/cross_entropy.h"
 #include "blalm/kernels/mlstm.h"
 #include "blalm/kernels/projection.h"
 
@@ -8,6 +9,8 @@ Reason unavailable() { return "built for a processor without AMX"; }
 Reason declines_project(const ProjectArgs&) { return unavailable(); }
 Reason declines_project_data(const ProjectDataArgs&) { return unavailable(); }
 Reason declines_project_weight(const ProjectWeightArgs&) { return unavailable(); }
+Reason declines_head_loss(const HeadLossArgs&) { return unavailable(); }
+void head_loss(const HeadLossArgs&) {}
 void project(const ProjectArgs&) {}
 void project_data(const ProjectDataArgs&) {}
 void project_weight(const ProjectWeightArgs&) {}
