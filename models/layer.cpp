@@ -14,6 +14,7 @@ std::unique_ptr<Mixer> make_mixer(Module& parent, const ModelConfig& config) {
 
 Layer::Layer(Module& parent, std::string name, const ModelConfig& c)
     : Module(parent, std::move(name)),
+      width_(c.hidden_size),
       input_layernorm_(*this, "input_layernorm", c.hidden_size, c.rms_norm_eps),
       post_attention_layernorm_(*this, "post_attention_layernorm", c.hidden_size, c.rms_norm_eps),
       mixer_(make_mixer(*this, c)),

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -36,9 +37,9 @@ void check_contents(const SafetensorsFile& file, const ModelConfig& config) {
 
 ModelConfig config_of(const SafetensorsFile& file) {
   std::vector<std::string> problems;
-  const ModelConfig config = config_from_json(file.metadata().at("config"), problems);
+  const std::optional<ModelConfig> config = config_from_json(file.metadata().at("config"), problems);
   if (!problems.empty()) throw FormatError(fmt::format("[check] {}: {}", name_of(file), fmt::join(problems, "; ")));
-  return config;
+  return *config;
 }
 
 struct Results {

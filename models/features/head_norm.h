@@ -16,6 +16,7 @@ class HeadNorm : public Module {
   std::int64_t heads_, head_dim_;
   HeadNormKind kind_;
   Parameter* weight_ = nullptr;  // [H·E]
+  Tensor ones_;                  // [E], of rms: the op's own weight has no heads
 };
 
 }  // namespace blalm

@@ -1,6 +1,7 @@
 // blalm inspect model (cli.test.cpp has kernels).
 #include <doctest/doctest.h>
 
+#include "blalm/io/atomic_file.h"
 #include "tests/apps/support.h"
 
 namespace blalm {
@@ -50,6 +51,28 @@ TEST_CASE("inspect model describes a saved model, and the last checkpoint of a r
   CHECK(run.output == model.output);
   CHECK(run_blalm("inspect model --model " + folder / "run" + " --out " + folder / "tree.txt").output.empty());
   CHECK(testing::read_text(folder.path / "tree.txt") == run.output);
+}
+
+TEST_CASE("a saved model with a bad config.json is a fault of the file") {
+  const Folder folder;
+  testing::save_small_model(folder.path / "model", "swa");
+  const std::string config = (folder.path / "model" / "config.json").string();
+  std::string json = testing::read_text(config);
+  json.replace(json.find("\"hidden_size\""), 13, "\"hiden_size\"");
+  write_file_atomically(config, json);
+  const Outcome o = run_blalm("inspect model --model " + folder / "model");
+  CHECK(o.exit_code == 3);
+  CHECK(contains(o, "[" + config + "] unknown key hiden_size (did you mean hidden_size?); key hidden_size is missing"));
+}
+
+TEST_CASE("the help of inspect model shows the defaults of the size and preset that it takes") {
+  const Outcome help = run_blalm("inspect model --help");
+  CHECK(help.exit_code == 0);
+  CHECK(contains(help, "defaults are those of --preset mlstm --size nano"));
+  const std::size_t line = help.output.find("model.hidden_size");
+  REQUIRE(line != std::string::npos);
+  CHECK(help.output.substr(line, help.output.find("\n  --model", line) - line).find("192") != std::string::npos);
+  CHECK(run_blalm("inspect model --model.hidden_size 192").output == run_blalm("inspect model").output);
 }
 
 TEST_CASE("inspect model says what is wrong") {
