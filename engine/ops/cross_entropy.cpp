@@ -47,13 +47,15 @@ Tensor scaled_sum(const Tensor& losses, double factor) {
 void check_head(const char* op, const Var& x, const Var& weight) {
   check_rank(op, "x", x, 2);
   check_rank(op, "weight", weight, 2);
-  if (weight.dim(1) != x.dim(1)) fail(op, "x [N, " + std::to_string(weight.dim(1)) + "] for weight " + weight.value().str(), x.value().str());
+  if (weight.dim(1) != x.dim(1))
+    fail(op, "x [N, " + std::to_string(weight.dim(1)) + "] for weight " + weight.value().str(), x.value().str());
   if (weight.dtype() != x.dtype()) check_dtype(op, "weight", weight.value(), compute_dtype(x.dtype()));
 }
 
 std::int64_t chunk_rows(const HeadLossOptions& options, std::int64_t rows, std::int64_t vocabulary) {
   if (options.rows > 0) return std::min(options.rows, std::max<std::int64_t>(rows, 1));
-  return std::clamp<std::int64_t>(kChunkBytes / 4 / std::max<std::int64_t>(vocabulary, 1), 16, std::max<std::int64_t>(rows, 16));
+  return std::clamp<std::int64_t>(kChunkBytes / 4 / std::max<std::int64_t>(vocabulary, 1), 16,
+                                  std::max<std::int64_t>(rows, 16));
 }
 
 // x Wᵀ of a chunk, in the compute dtype.
@@ -129,7 +131,8 @@ Tensor token_losses(const Tensor& x, const Tensor& weight, const Tensor& targets
   check_head("token_losses", x, weight);
   const std::int64_t rows = x.dim(0), vocabulary = weight.dim(0);
   count_targets("token_losses", targets, rows, vocabulary);
-  Tensor losses = Tensor::empty({rows}, compute_dtype(x.dtype())), lse = Tensor::empty({rows}, compute_dtype(x.dtype()));
+  Tensor losses = Tensor::empty({rows}, compute_dtype(x.dtype())),
+         lse = Tensor::empty({rows}, compute_dtype(x.dtype()));
   const std::int64_t step = chunk_rows(options, rows, vocabulary);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t end = std::min(begin + step, rows);
@@ -154,8 +157,8 @@ Var cross_entropy(const Var& logits, const Tensor& targets) {
   }
   if (count == 0) return ops::scale(ops::sum_all(ops::mul(ops::cast(logits, wide), onehot)), 0);
   const Var z = ops::sub(ops::cast(logits, wide), max_constant(logits.value().to(wide), -1, true));
-  const Var log_sum = ops::log(ops::sum(ops::exp(z), -1, true));                 // [N, 1]
-  const Var picked = ops::mul(ops::sub(log_sum, z), onehot);                     // -log p where onehot, else 0
+  const Var log_sum = ops::log(ops::sum(ops::exp(z), -1, true));  // [N, 1]
+  const Var picked = ops::mul(ops::sub(log_sum, z), onehot);      // -log p where onehot, else 0
   return ops::scale(ops::sum_all(picked), 1.0 / static_cast<double>(count));
 }
 
