@@ -43,8 +43,9 @@ ExitCode run(int argc, char** argv) {
                         cxxopts::value<std::string>())("form", "of the mLSTM: recurrent, parallel, chunkwise or auto",
                                                        cxxopts::value<std::string>()->default_value("auto"))(
       "dtype",
-      "to compute in: f32, f64 or bf16 (activations and operands of products; weights, gates and sums stay f32)",
-      cxxopts::value<std::string>()->default_value("f32"));
+      "to compute in: f32, f64 or bf16 (activations and operands of products; weights, gates and sums stay f32); "
+      "default f32, with --composed f64",
+      cxxopts::value<std::string>());
   add_kernel_options(options);
   const ParsedOptions parsed = parse_options(options, page, argc, argv);
   if (parsed.help) return ExitCode::kDone;
@@ -54,8 +55,9 @@ ExitCode run(int argc, char** argv) {
   CheckOptions check;
   set_fields(parsed, check.fields());
   check.form = parse_form(parsed.values["form"].as<std::string>());
-  check.dtype = parse_dtype(parsed.values["dtype"].as<std::string>());
   const KernelPolicy policy = kernel_policy_from(parsed);
+  // A composition is what an operation means, and is judged without the rounding between its parts.
+  check.dtype = parsed.has("dtype") ? parse_dtype(parsed.text("dtype")) : policy.composed ? DType::f64 : DType::f32;
   const KernelChoice choice(policy);
 
   Report report;

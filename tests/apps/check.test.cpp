@@ -107,7 +107,7 @@ TEST_CASE("the backend onednn passes, or is refused where it is not built in") {
 TEST_CASE("check passes golden models and optimisers, in every form and with every backend") {
   for (const std::string& more :
        {std::string("--backend cpu"), onednn_or_auto() + " --form parallel", std::string("--form recurrent"),
-        std::string("--composed"), std::string("--dtype f64 --tolerance 1e-6")}) {
+        std::string("--composed --dtype f32"), std::string("--dtype f64 --tolerance 1e-6")}) {
     const Outcome o =
         run_blalm("check '" + kGolden + "/model-full.safetensors' '" + kGolden + "'/optim-*.safetensors " + more);
     CHECK_MESSAGE(o.exit_code == 0, o.output);
