@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cassert>
+
 #include "blalm/autograd/modes.h"
 #include "blalm/core/error.h"
 #include "blalm/kernels/accumulate.h"
@@ -48,6 +50,11 @@ std::vector<Var> Op::finish(std::span<const Tensor> outputs, std::vector<Tensor>
     }
     return results;
   }
+  for (const Tensor& t : saved)
+    if (t.defined() && t.storage()->inference)
+      throw ConfigError(
+          fmt::format("[{}] cannot save a tensor made in inference mode for backward (clone() it first), at {}", name_,
+                      place(where_)));
   const auto id = static_cast<NodeId>(tape_->nodes_.size());
   Node& node = tape_->nodes_.emplace_back();
   node.op = name_;
@@ -58,13 +65,7 @@ std::vector<Var> Op::finish(std::span<const Tensor> outputs, std::vector<Tensor>
   node.inputs = std::move(inputs_);
   node.saved.reserve(saved.size());
   for (Tensor& t : saved) {
-    if (t.defined()) {
-      if (t.storage()->inference)
-        throw ConfigError(
-            fmt::format("[{}] cannot save a tensor made in inference mode for backward (clone() it first), at {}",
-                        name_, place(where_)));
-      node.saved_bytes += t.bytes();
-    }
+    if (t.defined()) node.saved_bytes += t.bytes();
     const std::uint32_t version = t.version();
     node.saved.push_back({std::move(t), version});
   }
@@ -115,6 +116,7 @@ void Backward::give(int input, Tensor gradient) {
 }
 
 Backward::Slot Backward::slot(int input) {
+  assert(want(input));
   Value& v = tape_.values_[static_cast<std::size_t>(node().inputs[static_cast<std::size_t>(input)].id)];
   if (observed_) {
     Tensor& given = given_[static_cast<std::size_t>(input)];

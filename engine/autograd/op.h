@@ -56,7 +56,7 @@ class Backward {
   const Tensor& saved(int index) const;
   // Adds to the gradient of an input. Ignored when not wanted.
   void give(int input, Tensor gradient);
-  // A buffer to write the gradient of an input into: to overwrite when add is false, to add to when it is true.
+  // A buffer to write the gradient of a wanted input into: to overwrite when add is false, to add to when it is true.
   struct Slot {
     Tensor buffer;
     bool add = false;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cassert>
 #include <chrono>
 #include <unordered_set>
 
@@ -79,7 +80,9 @@ void Tape::on_gradient(const Var& v, GradientHook hook) {
   gradient_hooks_[v.id()].push_back(std::move(hook));
 }
 void Tape::on_node(NodeId node, BackwardHook hook) {
-  if (!rehearsing()) node_hooks_[node].push_back(std::move(hook));
+  if (rehearsing()) return;
+  assert(index(node) < nodes_.size());
+  node_hooks_[node].push_back(std::move(hook));
 }
 void Tape::on_node(const Var& output, BackwardHook hook) {
   if (rehearsing() && !output.requires_grad()) return;

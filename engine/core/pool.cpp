@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -185,7 +186,9 @@ void Pool::release(Storage* storage) {
   std::lock_guard lock(p.mutex);
   p.stats.live_bytes -= static_cast<std::int64_t>(storage->bytes);
   p.stats.cached_bytes += static_cast<std::int64_t>(storage->bytes);
-  p.free[storage->bytes].push_back(storage);
+  std::vector<Storage*>& list = p.free[storage->bytes];
+  assert(std::find(list.begin(), list.end(), storage) == list.end());  // given back once
+  list.push_back(storage);
 }
 
 void Pool::trim() {

@@ -42,8 +42,11 @@ void Tensor::retain() const {
 }
 
 void Tensor::release() {
-  if (storage_ != nullptr && storage_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
-    Pool::instance().release(storage_);
+  if (storage_ != nullptr) {
+    const std::int32_t before = storage_->references.fetch_sub(1, std::memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1) Pool::instance().release(storage_);
+  }
   storage_ = nullptr;
 }
 
@@ -120,13 +123,18 @@ template Tensor Tensor::from<std::int32_t>(const Shape&, std::span<const std::in
 
 std::string Tensor::str() const { return defined() ? fmt::format("{}{}", name_of(dtype_), shape_.str()) : "undefined"; }
 
+bool Tensor::inside_storage() const {
+  return defined() && numel_ == shape_.numel() && offset_ >= 0 &&
+         offset_ + bytes() <= static_cast<std::int64_t>(storage_->bytes);
+}
+
 const void* Tensor::raw() const {
-  assert(defined());
+  assert(inside_storage());
   return storage_->data() + offset_;
 }
 
 void* Tensor::mutable_raw(Location where) const {
-  assert(defined());
+  assert(inside_storage());
   storage_->version.fetch_add(1, std::memory_order_acq_rel);
   storage_->last_write = where;
   return storage_->data() + offset_;
@@ -135,16 +143,18 @@ void* Tensor::mutable_raw(Location where) const {
 Tensor Tensor::reshape(std::span<const std::int64_t> dims) const {
   std::int64_t known = 1;
   int unknown = -1;
+  bool overflow = false;
   for (std::size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] == -1 && unknown < 0)
       unknown = static_cast<int>(i);
     else
-      known *= dims[i];
+      overflow = __builtin_mul_overflow(known, dims[i], &known) || overflow;
   }
   const auto fail = [&] {
     throw ShapeError(expected_got("reshape", fmt::format("a shape of {} elements", numel_),
                                   fmt::format("[{}] for {}", fmt::join(dims, ", "), str())));
   };
+  if (overflow) fail();
   if (dims.size() > kMaxRank) fail();
   std::array<std::int64_t, kMaxRank> full{};
   std::copy(dims.begin(), dims.end(), full.begin());
@@ -224,6 +234,7 @@ double Tensor::item() const {
 }
 
 double Tensor::at(std::int64_t i) const {
+  assert(i >= 0 && i < numel_);
   double value = 0;
   visit_any(dtype_, [&](auto tag) {
     using T = typename decltype(tag)::type;

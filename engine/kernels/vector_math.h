@@ -51,8 +51,8 @@ inline C logistic(C x) {
   }
 }
 
-// log σ(x) = min(x, 0) - log(1 + e^-|x|). For float within a few units in the last place: log(1 + u) = 2 artanh(u / (2 + u)),
-// whose series in s ≤ 1/3 ends below 1e-8.
+// log σ(x) = min(x, 0) - log(1 + e^-|x|), so that no exponent is positive. For float within a few units in the last
+// place: log(1 + u) = 2 artanh(u / (2 + u)), whose series in s ≤ 1/3 ends below 1e-8.
 template <class C>
 inline C log_sigmoid(C x) {
   if constexpr (std::is_same_v<C, float>) {
@@ -66,8 +66,10 @@ inline C log_sigmoid(C x) {
     p = p * q + 1.0F / 3;
     p = p * q + 1;
     return std::min(x, 0.0F) - 2 * s * p;
+  } else if constexpr (std::is_same_v<C, Complex>) {
+    return x.real() >= 0 ? -std::log(1.0 + std::exp(-x)) : x - std::log(1.0 + std::exp(x));
   } else {
-    return real_part(x) >= 0 ? -std::log(C(1) + std::exp(-x)) : x - std::log(C(1) + std::exp(x));
+    return std::min(x, C(0)) - std::log1p(std::exp(-std::abs(x)));
   }
 }
 

@@ -46,7 +46,8 @@ Tensor scaled_sum(const Tensor& losses, double factor) {
 void check_head(const char* op, const Var& x, const Var& weight) {
   check_rank(op, "x", x, 2);
   check_rank(op, "weight", weight, 2);
-  if (weight.dim(1) != x.dim(1)) fail(op, "x [N, " + std::to_string(weight.dim(1)) + "] for weight " + weight.value().str(), x.value().str());
+  if (weight.dim(1) != x.dim(1))
+    fail(op, "x [N, " + std::to_string(weight.dim(1)) + "] for weight " + weight.value().str(), x.value().str());
   if (weight.dtype() != x.dtype()) check_dtype(op, "weight", weight.value(), compute_dtype(x.dtype()));
 }
 
@@ -143,8 +144,8 @@ Var cross_entropy(const Var& logits, const Tensor& targets) {
   }
   if (count == 0) return ops::scale(ops::sum_all(ops::mul(ops::cast(logits, wide), onehot)), 0);
   const Var z = ops::sub(ops::cast(logits, wide), max_constant(logits.value().to(wide), -1, true));
-  const Var log_sum = ops::log(ops::sum(ops::exp(z), -1, true));                 // [N, 1]
-  const Var picked = ops::mul(ops::sub(log_sum, z), onehot);                     // -log p where onehot, else 0
+  const Var log_sum = ops::log(ops::sum(ops::exp(z), -1, true));  // [N, 1]
+  const Var picked = ops::mul(ops::sub(log_sum, z), onehot);      // -log p where onehot, else 0
   return ops::scale(ops::sum_all(picked), 1.0 / static_cast<double>(count));
 }
 

@@ -33,10 +33,14 @@ Var head_norm(const Var& x, const Var& weight, double eps, Where where) {
   });
 }
 
+// f32 in f64: dx is orthogonal to x but for eps, and the gradient of the mLSTM's input gate (ops/mlstm.cpp) needs it to
+// be so to more digits than f32 products, each rounded for itself, leave of it.
 Var composed::head_norm(const Var& x, const Var& weight, double eps) {
-  const Var centred = ops::sub(x, ops::mean(x, -1, true));
+  const DType dtype = wide_dtype(weight.dtype());
+  const Var wide = ops::cast(x, dtype);
+  const Var centred = ops::sub(wide, ops::mean(wide, -1, true));
   const Var r = ops::rsqrt(ops::add_scalar(ops::mean(ops::square(centred), -1, true), eps));  // [B, T, H, 1]
-  return ops::cast(ops::mul(weight, ops::mul(centred, r)), x.dtype());
+  return ops::cast(ops::mul(ops::cast(weight, dtype), ops::mul(centred, r)), x.dtype());
 }
 
 }  // namespace blalm::ops

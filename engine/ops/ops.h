@@ -37,7 +37,7 @@ Var sigmoid(const Var& x, Where where = Where::current());
 Var silu(const Var& x, Where where = Where::current());
 Var log_sigmoid(const Var& x, Where where = Where::current());
 Var soft_cap(const Var& x, double cap, Where where = Where::current());  // cap·tanh(x / cap); cap > 0
-Var cast(const Var& x, DType dtype, Where where = Where::current());     // f32 <-> bf16
+Var cast(const Var& x, DType dtype, Where where = Where::current());     // bf16, f32 and f64
 
 // --- reduce.cpp: along one axis, which stays with size 1 when `keep`.
 Var sum(const Var& x, int axis, bool keep = false, Where where = Where::current());

@@ -11,8 +11,8 @@ namespace {
 // Rows of one partial sum of a weight gradient: fixed, so that the bits do not depend on the number of threads.
 constexpr std::int64_t kRowBlock = 64;
 
-// From f32 to f32 an output is rounded once: the gradient of an mLSTM's input gate can be some hundred times as sensitive
-// to the mixer's input as others (ops/mlstm.cpp).
+// From f32 to f32 an output is rounded once: the gradient of an mLSTM's input gate can be some hundred times as
+// sensitive to the mixer's input as others (ops/mlstm.cpp).
 template <class X, class Y>
 void forward(const RmsNormArgs& a) {
   using C = Compute<X>;
@@ -29,7 +29,8 @@ void forward(const RmsNormArgs& a) {
       const auto read = [in](std::int64_t j) { return static_cast<A>(static_cast<C>(in[j])); };
       const A squares = vec::sum<A>(d, [=](std::int64_t j) { return read(j) * read(j); });
       const A r = A(1) / std::sqrt(squares / static_cast<A>(static_cast<double>(d)) + static_cast<A>(a.eps));
-      for (std::int64_t j = 0; j < d; ++j) out[j] = static_cast<Y>(static_cast<C>(static_cast<A>(w[j]) * (read(j) * r)));
+      for (std::int64_t j = 0; j < d; ++j)
+        out[j] = static_cast<Y>(static_cast<C>(static_cast<A>(w[j]) * (read(j) * r)));
       rrms[row] = static_cast<C>(r);
     }
   });
@@ -50,23 +51,25 @@ void backward(const RmsNormBackwardArgs& a) {
     partial = Tensor::zeros({blocks, d}, dtype_of<C>);
     sums = partial.mutable_data<C>();
   }
-  parallel_blocks(rows, kRowBlock, 8.0 * static_cast<double>(d), [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const X* in = x + row * d;
-      const Y* g = dy + row * d;
-      const C r = rrms[row];
-      if (dx != nullptr) {
-        // Σ u x with u = w dy
-        const C dot = vec::sum<C>(
-            d, [=](std::int64_t j) { return w[j] * static_cast<C>(g[j]) * static_cast<C>(in[j]); });
-        const C factor = r * r * r * dot / static_cast<C>(static_cast<double>(d));
-        for (std::int64_t j = 0; j < d; ++j)
-          dx[row * d + j] = static_cast<X>(r * w[j] * static_cast<C>(g[j]) - factor * static_cast<C>(in[j]));
-      }
-      if (sums != nullptr)
-        for (std::int64_t j = 0; j < d; ++j) sums[block * d + j] += static_cast<C>(g[j]) * (static_cast<C>(in[j]) * r);
-    }
-  });
+  parallel_blocks(
+      rows, kRowBlock, 8.0 * static_cast<double>(d), [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row) {
+          const X* in = x + row * d;
+          const Y* g = dy + row * d;
+          const C r = rrms[row];
+          if (dx != nullptr) {
+            // Σ u x with u = w dy
+            const C dot =
+                vec::sum<C>(d, [=](std::int64_t j) { return w[j] * static_cast<C>(g[j]) * static_cast<C>(in[j]); });
+            const C factor = r * r * r * dot / static_cast<C>(static_cast<double>(d));
+            for (std::int64_t j = 0; j < d; ++j)
+              dx[row * d + j] = static_cast<X>(r * w[j] * static_cast<C>(g[j]) - factor * static_cast<C>(in[j]));
+          }
+          if (sums != nullptr)
+            for (std::int64_t j = 0; j < d; ++j)
+              sums[block * d + j] += static_cast<C>(g[j]) * (static_cast<C>(in[j]) * r);
+        }
+      });
   if (sums == nullptr) return;
   C* dw = a.dw.mutable_data<C>();
   for (std::int64_t j = 0; j < d; ++j) {
@@ -81,24 +84,25 @@ template <class Call>
 void visit_pair(DType x, DType y, Call&& call) {
   visit_floating(x, [&](auto tag) {
     using X = typename decltype(tag)::type;
-    if (x == y) call(tag, tag);
-    else if constexpr (std::is_same_v<X, float>) call(tag, TypeTag<BFloat16>{});
-    else if constexpr (std::is_same_v<X, BFloat16>) call(tag, TypeTag<float>{});
+    if (x == y)
+      call(tag, tag);
+    else if constexpr (std::is_same_v<X, float>)
+      call(tag, TypeTag<BFloat16>{});
+    else if constexpr (std::is_same_v<X, BFloat16>)
+      call(tag, TypeTag<float>{});
   });
 }
 
 }  // namespace
 
 void rms_norm(const RmsNormArgs& a) {
-  visit_pair(a.x.dtype(), a.y.dtype(), [&](auto x, auto y) {
-    forward<typename decltype(x)::type, typename decltype(y)::type>(a);
-  });
+  visit_pair(a.x.dtype(), a.y.dtype(),
+             [&](auto x, auto y) { forward<typename decltype(x)::type, typename decltype(y)::type>(a); });
 }
 
 void rms_norm_backward(const RmsNormBackwardArgs& a) {
-  visit_pair(a.x.dtype(), a.dy.dtype(), [&](auto x, auto y) {
-    backward<typename decltype(x)::type, typename decltype(y)::type>(a);
-  });
+  visit_pair(a.x.dtype(), a.dy.dtype(),
+             [&](auto x, auto y) { backward<typename decltype(x)::type, typename decltype(y)::type>(a); });
 }
 
 }  // namespace blalm::kernels::reference
