@@ -81,7 +81,7 @@ class Forward {
       const std::int64_t position = queries.begin + c * kBlock;
       sees_all(band_, block, position) ? exponentials<false>(block, c, position)
                                        : exponentials<true>(block, c, position);
-      seen_[c].include(pending_);
+      seen_[c].include(pending_, P_.data() + c * kPending * kPiece);
     }
     ++pending_;
   }

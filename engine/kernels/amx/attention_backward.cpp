@@ -118,7 +118,7 @@ class Backward {
                      d_scores_.data() + c * kBlock, kWidth, false);
       const std::int64_t position = queries.begin + c * kBlock;
       sees_all(band_, block, position) ? gradients<false>(block, c, position) : gradients<true>(block, c, position);
-      seen_[c].include(pending_);
+      seen_[c].include(pending_, dS_right_.data() + c * kPending * kPiece);
     }
     const auto add = [&](const BFloat16* left, const BFloat16* right, std::int64_t width, float* sums) {
       for (std::int64_t w = 0; w < width; ++w)

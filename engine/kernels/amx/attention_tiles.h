@@ -147,8 +147,10 @@ struct Span {
 
   bool empty() const { return begin >= end; }
   std::int64_t count() const { return end - begin; }
-  void include(std::int64_t i) {
-    if (empty()) begin = i;
+  // Grows to take in piece i of `pieces`; those that it passes over count as zeros.
+  void include(std::int64_t i, BFloat16* pieces) {
+    if (empty()) begin = end = i;
+    std::fill(pieces + end * kPiece, pieces + i * kPiece, BFloat16());
     end = i + 1;
   }
 };
