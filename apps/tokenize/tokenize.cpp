@@ -67,7 +67,8 @@ ExitCode prepare_folder(const Request& request) {
     fmt::print("{}", summary(data, request.data, seconds.count()));
     return ExitCode::kDone;
   } catch (const Interrupted&) {
-    fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' holds no prepared data\n", request.out.string());
+    fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' {}\n", request.out.string(),
+               folder.is_new() ? "was not made" : "is as it was");
     return ExitCode::kInterrupted;
   }
 }
