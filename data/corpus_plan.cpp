@@ -50,12 +50,14 @@ void check_disjoint(const std::vector<SourcePlan>& plans) {
 
 std::string no_words_in(const std::vector<FileLines>& files) {
   constexpr std::size_t kNamed = 3;
-  std::string text;
+  const auto why = [](const FileLines& file) { return file.lines == 0 ? "empty" : "only blank lines"; };
+  if (files.size() == 1)
+    return fmt::format("no words in '{}', which {} {}", files[0].path.string(), files[0].lines == 0 ? "is" : "has",
+                       why(files[0]));
+  std::string text = "no words in";
   for (std::size_t i = 0; i < std::min(kNamed, files.size()); ++i)
-    text += fmt::format("{} '{}' {}", i == 0 ? ":" : ",", files[i].path.string(),
-                        files[i].lines == 0 ? "is empty" : "has only blank lines");
-  if (files.size() > kNamed) text += fmt::format(" and {} more", files.size() - kNamed);
-  return "no words" + text;
+    text += fmt::format("{} '{}' ({})", i == 0 ? "" : ",", files[i].path.string(), why(files[i]));
+  return files.size() > kNamed ? fmt::format("{} and {} more", text, files.size() - kNamed) : text;
 }
 
 std::string_view name_of(Part part) { return part == Part::train ? "train" : "valid"; }

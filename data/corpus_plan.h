@@ -30,7 +30,7 @@ struct FileLines {
   std::filesystem::path path;
   std::int64_t lines = 0;
 };
-// "no words: 'a.txt' is empty, 'b.txt' has only blank lines and 3 more"
+// "no words in 'a.txt', which is empty", "no words in 'a.txt' (empty), 'b.txt' (only blank lines) and 3 more"
 std::string no_words_in(const std::vector<FileLines>& files);
 
 struct SourcePlan {

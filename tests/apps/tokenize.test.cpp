@@ -175,9 +175,9 @@ TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
         {in + out + "--tokenizer /nowhere.json", 3, "/nowhere.json"},
         {in + out + "--valid " + folder / "a.txt", 3, "a.txt"},
         {out + "--input /nowhere.txt", 3, "/nowhere.txt"},
-        {out + "--data.valid_share 0 --input " + folder / "empty.txt", 3, "empty.txt' is empty"},
-        {out + "--input " + folder / "empty.txt", 3, "empty.txt' is empty"},
-        {in + out + "--valid " + folder / "empty.txt", 3, "empty.txt' is empty"},
+        {out + "--data.valid_share 0 --input " + folder / "empty.txt", 3, "empty.txt', which is empty"},
+        {out + "--input " + folder / "empty.txt", 3, "empty.txt', which is empty"},
+        {in + out + "--valid " + folder / "empty.txt", 3, "empty.txt', which is empty"},
         {out + "--input " + folder / "binary.txt", 3, "binary.txt"},
         {out + "--input " + folder / "wrong.jsonl", 3, "wrong.jsonl"},
         {in + "--out " + folder / "a.txt", 3, "a.txt"}}) {

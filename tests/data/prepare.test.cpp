@@ -184,10 +184,11 @@ TEST_CASE("data that was interrupted or has no words cannot be opened") {
   failing.encode = [](std::string_view) { return std::vector<std::int32_t>{5000}; };
   CHECK(
       has(message_of<DataError>([&] { prepare(whole_file(folder / "a.txt"), failing, folder / "out"); }), "got 5000"));
+  write_plainly(folder / "blank2.txt", "\n");
   for (const char* content : {"", "\n\n", "  \n"}) {
     write_plainly(folder / "blank.txt", content);
     const std::string name = (folder / "blank.txt").string(),
-                      why = fmt::format("got no words: '{}' {}", name,
+                      why = fmt::format("got no words in '{}', which {}", name,
                                         *content == 0 ? "is empty" : "has only blank lines");
     CHECK(message_of<DataError>([&] { prepare(whole_file(folder / "blank.txt"), byte_encoder(), folder / "out"); }) ==
           "[data.train] expected text to train on, " + why);
@@ -196,6 +197,13 @@ TEST_CASE("data that was interrupted or has no words cannot be opened") {
           "[data.valid] expected validation text, " + why);
     CHECK_FALSE(is_prepared(folder / "out"));
     // Where files are read to hold out lines or to share out words, it is found there.
+    if (*content == 0)
+      CHECK(has(message_of<DataError>([&] {
+                  prepare(plan_corpus({{folder / "blank.txt", kAllWords}, {folder / "blank2.txt", kAllWords}}, {}, {}),
+                          byte_encoder(), folder / "out");
+                }),
+                fmt::format("got no words in '{}' (empty), '{}' (only blank lines)", name,
+                            (folder / "blank2.txt").string())));
     CorpusOptions capped, sharing;
     capped.words = 5;
     sharing.valid_share = 0.1;
