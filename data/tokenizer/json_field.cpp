@@ -13,7 +13,8 @@ namespace {
 using nlohmann::json;
 
 const json kNull;
-constexpr int kMaxDepth = 64;  // copying and writing a document recurse
+constexpr std::size_t kMostOfName = 60;  // in messages: bytes of a key
+constexpr int kMaxDepth = 64;            // copying and writing a document recurse
 
 std::string describe(const json& value) {
   if (value.is_string()) {
@@ -37,8 +38,8 @@ std::string error_in(std::string_view text, std::string_view message) {
   drop("parse error ");
   const bool one_line = text.find('\n') == text.npos;
   if (one_line) drop("at line 1, ");
-  return fmt::format("an error {}{}", one_line && message.starts_with("column ") ? "at " : "",
-                     utf8::beginning(message, kMost));
+  const char* where = message.starts_with("at ") ? " " : message.starts_with("column ") ? " at " : ": ";
+  return fmt::format("an error{}{}", where, utf8::beginning(message, kMost));
 }
 
 }  // namespace
@@ -63,7 +64,7 @@ bool JsonField::is_object() const { return value_->is_object(); }
 JsonField JsonField::operator[](std::string_view key) const {
   if (!value_->is_object()) fail("an object");
   const auto found = value_->find(key);
-  std::string name = name_.ends_with(": ") ? fmt::format("{}{}", name_, key) : fmt::format("{}.{}", name_, key);
+  std::string name = fmt::format("{}{}{}", name_, name_.ends_with(": ") ? "" : ".", utf8::beginning(key, kMostOfName));
   return {found == value_->end() ? kNull : *found, std::move(name)};
 }
 
