@@ -109,7 +109,8 @@ std::vector<std::string> take_list(std::vector<std::string>& arguments, const st
 
 void add_field_options(cxxopts::Options& options, const Fields& fields) {
   for (const Field& f : fields.list())
-    options.add_options()(f.path(), f.help, cxxopts::value<std::string>()->default_value(f.get()));
+    options.add_options()(f.path(), f.help, cxxopts::value<std::string>()->default_value(f.get()),
+                          f.kind == FieldKind::integer ? "N" : "X");
 }
 
 void set_fields(const ParsedOptions& parsed, const Fields& fields) {
