@@ -26,7 +26,7 @@ namespace blalm {
 const std::vector<const KernelBase*>& all_kernels() {
   using namespace kernels;
   static const std::vector<const KernelBase*> list = {
-      &accumulate, &attention, &attention_backward, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &project, &project_data, &project_weight, &mlstm, &mlstm_backward, &mlstm_gate, &mlstm_gate_backward, &rms_norm, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &rope, &short_conv, &short_conv_backward, &dropout, &modulate, &modulate_backward, &hedgehog, &hedgehog_backward,
+      &accumulate, &attention, &attention_backward, &embedding, &embedding_backward, &cross_entropy, &cross_entropy_backward, &unary, &unary_backward, &binary, &reduce, &cumsum, &matmul, &project, &project_data, &project_weight, &mlstm, &mlstm_backward, &mlstm_gate, &mlstm_gate_backward, &rms_norm, &rms_norm_again, &rms_norm_backward, &copy, &transpose, &softmax, &softmax_backward, &head_norm, &head_norm_backward, &gated, &gated_backward, &rope, &short_conv, &short_conv_backward, &dropout, &modulate, &modulate_backward, &hedgehog, &hedgehog_backward,
   };
   return list;
 }
