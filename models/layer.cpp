@@ -22,8 +22,9 @@ Layer::Layer(Module& parent, std::string name, const ModelConfig& c)
 
 Var Layer::forward(Pass& pass, const Var& x) {
   const Scope scope = enter(pass);
-  const Var h = ops::add(x, mixer_->forward(pass, input_layernorm_.forward(pass, x)));
-  return ops::add(h, mlp_.forward(pass, post_attention_layernorm_.forward(pass, h)));
+  const Var mixed = mixer_->forward(pass, input_layernorm_.forward(pass, x));
+  const std::vector<Var> h = post_attention_layernorm_.forward_sum(pass, x, mixed);
+  return ops::add(h[0], mlp_.forward(pass, h[1]));
 }
 
 }  // namespace blalm

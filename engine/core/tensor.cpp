@@ -7,12 +7,15 @@
 #include <utility>
 
 #include "blalm/core/error.h"
+#include "blalm/core/narrow.h"
+#include "blalm/core/parallel.h"
 
 namespace blalm {
 namespace {
 
 template <class From, class To>
-void convert(const From* from, To* to, std::int64_t n) {
+void convert_range(const From* from, To* to, std::int64_t n) {
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, BFloat16>) return narrow(from, to, n);
   for (std::int64_t i = 0; i < n; ++i) {
     if constexpr (std::is_same_v<To, Complex> || std::is_same_v<From, Complex>) {
       if constexpr (std::is_same_v<To, Complex> && std::is_same_v<From, Complex>)
@@ -25,6 +28,12 @@ void convert(const From* from, To* to, std::int64_t n) {
       to[i] = static_cast<To>(static_cast<Compute<To>>(static_cast<Compute<From>>(from[i])));
     }
   }
+}
+
+template <class From, class To>
+void convert(const From* from, To* to, std::int64_t n) {
+  parallel_for(n, 0.5,
+               [=](std::int64_t begin, std::int64_t end) { convert_range(from + begin, to + begin, end - begin); });
 }
 
 template <class F>

@@ -48,6 +48,7 @@ const std::vector<const KernelBase*>& all_kernels() {
       &mlstm_gate,
       &mlstm_gate_backward,
       &rms_norm,
+      &rms_norm_again,
       &rms_norm_backward,
       &copy,
       &transpose,

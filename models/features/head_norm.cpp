@@ -22,6 +22,12 @@ Var HeadNorm::forward(Pass& pass, const Var& h) {
   return ops::reshape(ops::cast(ops::mul(normed, weight), h.dtype()), joined);
 }
 
+Var HeadNorm::gated(Pass& pass, const Var& h, const Var& gate) {
+  if (kind_ != HeadNormKind::layer) return ops::sigmoid_gate(forward(pass, h), gate);
+  const Scope scope = enter(pass);
+  return ops::gated_head_norm(h, ops::reshape(pass.parameter(*weight_), {heads_, head_dim_}), gate, kEps);
+}
+
 double HeadNorm::flops(std::int64_t) const {
   const double each = kind_ == HeadNormKind::layer ? 8 : kind_ == HeadNormKind::rms ? 5 : 0;
   return each * static_cast<double>(heads_ * head_dim_);
