@@ -113,6 +113,7 @@ std::string rate(const char* what, std::int64_t tokens, double seconds) {
 }
 
 ExitCode print_texts(Request& r) {
+  const StopSignals signals;
   const fs::path folder = find_model_folder(r.model);
   const Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer.json");
   const std::unique_ptr<LanguageModel> model = load_model(folder);
@@ -122,7 +123,6 @@ ExitCode print_texts(Request& r) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size() || std::fflush(stdout) != 0)
       throw DataError(expected_got("generate", "to write to standard output", std::generic_category().message(errno)));
   });
-  const StopSignals signals;
   r.generate.stop_asked = StopSignals::requested;
   for (std::size_t i = 0; i < r.prompts.size(); ++i) output.add(i, head(r, i));
   GenerateSpeed speed;
