@@ -34,6 +34,35 @@ TEST_CASE("inspect model takes settings, and its counts follow them") {
   CHECK(run_blalm(usual + " --seq 2000 --model.conv_kernel 9").output != run_blalm(usual + " --seq 2000").output);
 }
 
+TEST_CASE("every alternative of a model is a flag") {
+  ModelConfig config;
+  const Fields fields = config.fields();
+  for (const Field& field : fields.list())
+    for (const std::string& choice : field.choices) {
+      if (field.key == "mixer") continue;  // attention has no use for other settings
+      const Outcome o = run_blalm("inspect model --preset full --model." + field.key + " " + choice);
+      CHECK_MESSAGE(o.exit_code == 0, o.output);
+    }
+  for (const auto& [flags, shown] : {std::pair<std::string, std::string>{"mixer attention", "self_attn"},
+                                     {"memory_kind meta --model.swa_memory 5", "[5, 192]        embedding"},
+                                     {"num_key_value_heads 1", "[64, 192]"},
+                                     {"tie_word_embeddings false", "[16000, 192]    embedding"},
+                                     {"feature_map hedgehog", "q_hedgehog"},
+                                     {"feature_map hedgehog --model.hedgehog_map lol", "[3, 64, 64]"},
+                                     {"conv_kernel 7", "[192, 7]"},
+                                     {"swa_window 8 --model.swa_modulation clamp", "swa_alpha"},
+                                     {"swa_window 8 --model.swa_modulation raw --model.modulation_scope head",
+                                      "swa_alpha                       [3]"},
+                                     {"swa_window 8 --model.swa_modulation raw --model.modulation_scope channel",
+                                      "swa_alpha                       [192]"}}) {
+    const Outcome o = run_blalm("inspect model --model." + flags);
+    const std::string expected = shown;  // clang++ 14 captures no structured binding
+    CAPTURE(expected);
+    CHECK_MESSAGE(contains(o, expected), o.output);
+  }
+  CHECK_FALSE(contains(run_blalm("inspect model --model.mlstm_norm none"), "head_norm"));
+}
+
 TEST_CASE("inspect model takes no memory for weights") {
   const Outcome o =
       run_blalm("inspect model --model.hidden_size 1M --model.num_attention_heads 1k --model.num_hidden_layers 500");
