@@ -31,6 +31,7 @@ std::vector<OpCensus> rms_norm() {
     c.fused = [eps](auto in) { return ops::add_rms_norm_to(in[0].dtype(), in[0], in[1], in[2], eps); };
     c.f32_tolerance = 1e-5;
     sum.cases.push_back(c);
+    if (name != "odd sizes") return;
     // Either may be all that is used.
     for (const std::size_t used : {0, 1}) {
       Case part = c;
@@ -49,9 +50,9 @@ std::vector<OpCensus> rms_norm() {
   add("tiny values, eps rules", {4, 16}, normal(0, 1e-4));
   add("no rows", {0, 8});
 
-  // Of the odd sizes; the sums' second case has one dtype.
+  // Of the odd sizes; the second of the sums has one dtype.
   for (OpCensus* list : {&op, &to}) list->cases.push_back(saved_later(list->cases[2]));
-  for (const std::size_t i : {8, 9}) sum.cases.push_back(saved_later(sum.cases[i]));
+  for (const std::size_t i : {4, 5}) sum.cases.push_back(saved_later(sum.cases[i]));
   op.errors = {
       {"weight too long",
        [] {
