@@ -1,16 +1,30 @@
 #include "blalm/models/key_value_cache.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <iterator>
 
 #include "blalm/kernels/attention.h"
 
 namespace blalm {
 namespace {
 
-// Runs of rows [from, from + count) of one [B, R, …] tensor copied to [to, to + count) of another, for each sequence.
-void copy_rows(const Tensor& source, std::int64_t from, const Tensor& target, std::int64_t to, std::int64_t count) {
+struct Move {
+  std::int64_t from, to;
+};
+
+// Copies rows of one [B, R, …] tensor to rows of another, for each sequence. By pointers: a handle a row would cost
+// more than the row.
+void copy_rows(const Tensor& source, const Tensor& target, const std::vector<Move>& moves) {
+  if (moves.empty()) return;
+  const std::int64_t width = source.bytes() / (source.dim(0) * source.dim(1));
+  const auto* from = static_cast<const std::byte*>(source.raw());
+  auto* to = static_cast<std::byte*>(target.mutable_raw());
   for (std::int64_t b = 0; b < source.dim(0); ++b)
-    target.row(b).rows(to, to + count).copy_from(source.row(b).rows(from, from + count));
+    for (const Move& m : moves)
+      std::memcpy(to + (b * target.dim(1) + m.to) * width, from + (b * source.dim(1) + m.from) * width,
+                  static_cast<std::size_t>(width));
 }
 
 }  // namespace
@@ -40,12 +54,14 @@ Var KeyValueCache::attend(Pass& pass, const Var& q, const Var& k, const Var& v) 
   // Several positions at once: what came before, in order, and the new ones after it. Distances inside the window are
   // the true ones, and rows of the memory are the first ones here too.
   const std::vector<std::int64_t> before = positions_before(position);
+  const auto past = static_cast<std::int64_t>(before.size());
   const auto extended = [&](const Tensor& buffer, const Tensor& x) {
-    const auto past = static_cast<std::int64_t>(before.size());
-    Tensor all = Tensor::empty(x.shape().with(1, past + length), x.dtype());
-    for (std::int64_t i = 0; i < past; ++i)
-      copy_rows(buffer, row(before[static_cast<std::size_t>(i)], buffer), all, i, 1);
-    copy_rows(x, 0, all, past, length);
+    std::vector<Move> old, fresh;
+    for (const std::int64_t s : before) old.push_back({row(s, buffer), std::ssize(old)});
+    for (std::int64_t i = 0; i < length; ++i) fresh.push_back({i, past + i});
+    const Tensor all = Tensor::empty(x.shape().with(1, past + length), x.dtype());
+    copy_rows(buffer, all, old);
+    copy_rows(x, all, fresh);
     return all;
   };
   const Var h = ops::attention(q, extended(keys, k.value()), extended(values, v.value()), options());
@@ -74,17 +90,19 @@ std::vector<std::int64_t> KeyValueCache::positions_before(std::int64_t position)
 
 void KeyValueCache::store(Tensor& buffer, const Tensor& x, std::int64_t position) const {
   const std::int64_t end = position + x.dim(1);
+  std::vector<Move> moves;
   if (grows() && buffer.dim(1) < end) {
-    const std::int64_t rows = buffer.dim(1), more = std::max(end, 2 * rows);
-    const Tensor larger = Tensor::zeros(buffer.shape().with(1, more), buffer.dtype());
-    copy_rows(buffer, rows - position, larger, more - position, position);
+    const Tensor larger = Tensor::zeros(buffer.shape().with(1, std::max(end, 2 * buffer.dim(1))), buffer.dtype());
+    for (std::int64_t s = 0; s < position; ++s) moves.push_back({row(s, buffer), row(s, larger)});
+    copy_rows(buffer, larger, moves);
+    moves.clear();
     buffer = larger;
   }
   // Of what a window has passed already, nothing is written.
   const std::int64_t kept = grows() ? position : std::max({position, memory_, end - window_});
-  for (std::int64_t s = position; s < std::min(end, memory_); ++s)
-    copy_rows(x, s - position, buffer, row(s, buffer), 1);
-  for (std::int64_t s = kept; s < end; ++s) copy_rows(x, s - position, buffer, row(s, buffer), 1);
+  for (std::int64_t s = position; s < std::min(end, memory_); ++s) moves.push_back({s - position, row(s, buffer)});
+  for (std::int64_t s = kept; s < end; ++s) moves.push_back({s - position, row(s, buffer)});
+  copy_rows(x, buffer, moves);
 }
 
 }  // namespace blalm
