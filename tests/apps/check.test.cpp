@@ -206,8 +206,9 @@ TEST_CASE("the roles that names stand for are those that models give") {
       apply_size(config, "nano");
       config.tie_word_embeddings = tied;
       const LanguageModel model(config, {.values = Values::none});
-      for (const auto& [parameter, shape] : model.shaped_parameters()) {
-        CHECK_MESSAGE(role_of_name(parameter->name, shape.rank()) == parameter->role, parameter->name);
+      for (const auto& shaped : model.shaped_parameters()) {
+        const Parameter& parameter = *shaped.first;
+        CHECK_MESSAGE(role_of_name(parameter.name, shaped.second.rank()) == parameter.role, parameter.name);
         ++seen;
       }
     }
