@@ -207,8 +207,8 @@ TEST_CASE("the roles that names stand for are those that models give") {
       config.tie_word_embeddings = tied;
       const LanguageModel model(config, {.values = Values::none});
       for (const auto& shaped : model.shaped_parameters()) {
-        const Parameter& parameter = *shaped.first;
-        CHECK_MESSAGE(role_of_name(parameter.name, shaped.second.rank()) == parameter.role, parameter.name);
+        const Parameter& parameter = *shaped.parameter;
+        CHECK_MESSAGE(role_of_name(parameter.name, shaped.shape.rank()) == parameter.role, parameter.name);
         ++seen;
       }
     }
