@@ -100,8 +100,9 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
         for (std::int64_t j = 0; j < n; ++j) sum[j] += static_cast<C>(static_cast<A>(static_cast<C>(g[j])) * normed(j));
       }
     };
+    [[maybe_unused]] const double eps = a.eps;  // where statistics are taken anew
     parallel_blocks(positions, kBlock, (gate != nullptr ? 16.0 : 10.0) * static_cast<double>(size),
-                    [=, eps = a.eps](std::int64_t block, std::int64_t begin, std::int64_t end) {
+                    [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
                       const Tensor scratch = gate != nullptr ? Tensor::empty({2, n}, dtype_of<C>) : Tensor();
                       C* inner = gate != nullptr ? scratch.mutable_data<C>() : nullptr;  // dy σ(gate), then σ(gate)
                       for (std::int64_t i = begin * heads; i < end * heads; ++i) {

@@ -33,7 +33,7 @@ std::vector<OpCensus> rms_norm() {
     sum.cases.push_back(c);
     if (name != "odd sizes") return;
     // Either may be all that is used.
-    for (const std::size_t used : {0, 1}) {
+    for (const std::size_t used : {0U, 1U}) {
       Case part = c;
       part.name = name + (used == 0 ? ", sum alone" : ", norm alone");
       part.fused = [c, used](auto in) { return std::vector<Var>{c.fused(in)[used]}; };
@@ -52,7 +52,7 @@ std::vector<OpCensus> rms_norm() {
 
   // Of the odd sizes; the second of the sums has one dtype.
   for (OpCensus* list : {&op, &to}) list->cases.push_back(saved_later(list->cases[2]));
-  for (const std::size_t i : {4, 5}) sum.cases.push_back(saved_later(sum.cases[i]));
+  for (const std::size_t i : {4U, 5U}) sum.cases.push_back(saved_later(sum.cases[i]));
   op.errors = {
       {"weight too long",
        [] {
