@@ -100,7 +100,7 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
         for (std::int64_t j = 0; j < n; ++j) sum[j] += static_cast<C>(static_cast<A>(static_cast<C>(g[j])) * normed(j));
       }
     };
-    const double eps = a.eps;
+    [[maybe_unused]] const double eps = a.eps;  // where statistics are taken anew
     parallel_blocks(positions, kBlock, (gate != nullptr ? 16.0 : 10.0) * static_cast<double>(size),
                     [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
                       const Tensor scratch = gate != nullptr ? Tensor::empty({2, n}, dtype_of<C>) : Tensor();
