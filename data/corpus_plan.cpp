@@ -44,6 +44,18 @@ void check_disjoint(const std::vector<SourcePlan>& plans) {
 
 std::string_view name_of(Part part) { return part == Part::train ? "train" : "valid"; }
 
+std::string files_of(const std::vector<SourcePlan>& plans, Part part) {
+  std::vector<std::filesystem::path> paths;
+  for (const SourcePlan& plan : plans)
+    if (plan.part == part) paths.push_back(plan.path);
+  if (paths.empty()) return "no file";
+  const std::string first = fmt::format("'{}'", paths[0].string());
+  if (paths.size() > 1)
+    return fmt::format("{} and {} more file{}", first, paths.size() - 1, paths.size() > 2 ? "s" : "");
+  std::error_code unknown;
+  return std::filesystem::file_size(paths[0], unknown) == 0 && !unknown ? first + ", which is empty" : first;
+}
+
 std::vector<std::int64_t> share_out(std::int64_t total, std::span<const std::int64_t> available) {
   const std::int64_t sum = std::accumulate(available.begin(), available.end(), std::int64_t{0});
   std::vector<std::int64_t> shares(available.begin(), available.end());
@@ -77,8 +89,11 @@ std::vector<SourcePlan> plan_corpus(const std::vector<SourceSpec>& train, const 
   std::vector<std::int64_t> available;
   for (std::size_t i = 0; i < train.size(); ++i)
     available.push_back(std::min(plans[i].words, survey(plans[i], static_cast<std::int64_t>(i), chosen)));
-  if (chosen.valid_share > 0 &&
-      std::ranges::all_of(plans, [](const SourcePlan& p) { return p.held_out.blocks.empty(); })) {
+  const bool none_held_out = std::ranges::all_of(plans, [](const SourcePlan& p) { return p.held_out.blocks.empty(); });
+  if (none_held_out && std::ranges::all_of(available, [](std::int64_t words) { return words == 0; }))
+    throw DataError(
+        expected_got("data.train", "text to train on", fmt::format("no words in {}", files_of(plans, Part::train))));
+  if (chosen.valid_share > 0 && none_held_out) {
     throw DataError(expected_got("data.valid_share", "a share that holds out at least one line",
                                  fmt::format("{} of too few lines", chosen.valid_share),
                                  "a larger share, or name files in data.valid"));

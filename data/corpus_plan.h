@@ -37,6 +37,9 @@ struct SourcePlan {
 std::vector<SourcePlan> plan_corpus(const std::vector<SourceSpec>& train, const std::vector<SourceSpec>& valid,
                                     const CorpusOptions& options);
 
+// The files of a part, for messages: "'a.txt', which is empty", "'a.txt' and 2 more files".
+std::string files_of(const std::vector<SourcePlan>& plans, Part part);
+
 // Shares of `total` in proportion to `available`, none larger than what is available; they add up to
 // min(total, Σ available).
 std::vector<std::int64_t> share_out(std::int64_t total, std::span<const std::int64_t> available);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <set>
@@ -67,12 +68,16 @@ void check_separators(const TextEncoder& encoder, Separator separator) {
 
 void check_words(const std::vector<SourcePlan>& plan, const PreparedData& data) {
   if (data.train.words() == 0)
-    throw DataError(expected_got("data.train", "text to train on", "no words",
+    throw DataError(expected_got("data.train", "text to train on",
+                                 fmt::format("no words in {}", files_of(plan, Part::train)),
                                  data.valid.words() > 0 ? "all of it is held out" : ""));
-  bool valid_wanted = false;
-  for (const SourcePlan& source : plan) valid_wanted |= source.part == Part::valid || !source.held_out.blocks.empty();
-  if (valid_wanted && data.valid.words() == 0)
-    throw DataError(expected_got("data.valid", "validation text", "no words"));
+  if (data.valid.words() > 0) return;
+  if (std::ranges::any_of(plan, [](const SourcePlan& source) { return source.part == Part::valid; }))
+    throw DataError(
+        expected_got("data.valid", "validation text", fmt::format("no words in {}", files_of(plan, Part::valid))));
+  if (std::ranges::any_of(plan, [](const SourcePlan& source) { return !source.held_out.blocks.empty(); }))
+    throw DataError(expected_got("data.valid_share", "validation text",
+                                 fmt::format("no words in the lines held out of {}", files_of(plan, Part::train))));
 }
 
 fs::path make_folder(const fs::path& folder) {
@@ -154,6 +159,7 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
 
   data.tokenizer = encoder.id;
   data.separator = options.separator;
+  data.settings = options.settings;
   data.train.shards = train.finish();
   data.valid.shards = valid.finish();
   data.sources = reader.reports();
