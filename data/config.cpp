@@ -1,5 +1,7 @@
 #include "blalm/data/config.h"
 
+#include <utility>
+
 namespace blalm {
 
 Fields DataConfig::fields() {
@@ -37,8 +39,12 @@ CorpusOptions DataConfig::corpus_options() const {
   return options;
 }
 
-std::vector<SourcePlan> DataConfig::plan() const {
-  return plan_corpus(parse_sources(train), parse_sources(valid), corpus_options());
+std::vector<SourcePlan> DataConfig::plan(std::vector<std::filesystem::path>* left_out,
+                                         std::function<void()> pulse) const {
+  CorpusOptions options = corpus_options();
+  options.pulse = std::move(pulse);
+  const std::vector<SourceSpec> train_files = parse_sources(train, left_out);
+  return plan_corpus(train_files, parse_sources(valid, left_out), options);
 }
 
 }  // namespace blalm

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,9 @@ struct DataConfig {
   Fields fields();  // refer to this struct
 
   CorpusOptions corpus_options() const;
-  // What plan_corpus makes of train and valid.
-  std::vector<SourcePlan> plan() const;
+  // What plan_corpus makes of train and valid; `left_out` is that of parse_sources, `pulse` that of CorpusOptions.
+  std::vector<SourcePlan> plan(std::vector<std::filesystem::path>* left_out = nullptr,
+                               std::function<void()> pulse = {}) const;
 };
 
 }  // namespace blalm

@@ -12,12 +12,18 @@
 namespace blalm {
 namespace {
 
-// Chooses the held-out lines of a file and returns how many words its other lines have.
-std::int64_t survey(SourcePlan& plan, std::int64_t number, const CorpusOptions& options) {
+constexpr std::int64_t kLinesAPulse = 1 << 14;
+
+// Chooses the held-out lines of a file and returns how many words its other lines have. `all`: of all its lines.
+std::int64_t survey(SourcePlan& plan, std::int64_t number, const CorpusOptions& options, TextStats& all) {
   TextSource source(plan.path, options.text);
   std::vector<std::byte> words_by_line;  // the choice depends on the number of lines, known at the end
   TextLine line;
-  while (source.next(line)) put_varint(static_cast<std::uint64_t>(line.words), words_by_line);
+  while (source.next(line)) {
+    put_varint(static_cast<std::uint64_t>(line.words), words_by_line);
+    if (options.pulse && source.stats().lines % kLinesAPulse == 0) options.pulse();
+  }
+  all = source.stats();
   plan.held_out = hold_out(source.stats().lines, options.valid_share, options.seed, number);
   if (plan.held_out.blocks.empty()) return source.stats().words;
   std::int64_t words = 0, index = 0;
@@ -42,19 +48,19 @@ void check_disjoint(const std::vector<SourcePlan>& plans) {
 
 }  // namespace
 
-std::string_view name_of(Part part) { return part == Part::train ? "train" : "valid"; }
-
-std::string files_of(const std::vector<SourcePlan>& plans, Part part) {
-  std::vector<std::filesystem::path> paths;
-  for (const SourcePlan& plan : plans)
-    if (plan.part == part) paths.push_back(plan.path);
-  if (paths.empty()) return "no file";
-  const std::string first = fmt::format("'{}'", paths[0].string());
-  if (paths.size() > 1)
-    return fmt::format("{} and {} more file{}", first, paths.size() - 1, paths.size() > 2 ? "s" : "");
-  std::error_code unknown;
-  return std::filesystem::file_size(paths[0], unknown) == 0 && !unknown ? first + ", which is empty" : first;
+std::string no_words_in(const std::vector<FileLines>& files) {
+  constexpr std::size_t kNamed = 3;
+  const auto why = [](const FileLines& file) { return file.lines == 0 ? "empty" : "only blank lines"; };
+  if (files.size() == 1)
+    return fmt::format("no words in '{}', which {} {}", files[0].path.string(), files[0].lines == 0 ? "is" : "has",
+                       why(files[0]));
+  std::string text = "no words in";
+  for (std::size_t i = 0; i < std::min(kNamed, files.size()); ++i)
+    text += fmt::format("{} '{}' ({})", i == 0 ? "" : ",", files[i].path.string(), why(files[i]));
+  return files.size() > kNamed ? fmt::format("{} and {} more", text, files.size() - kNamed) : text;
 }
+
+std::string_view name_of(Part part) { return part == Part::train ? "train" : "valid"; }
 
 std::vector<std::int64_t> share_out(std::int64_t total, std::span<const std::int64_t> available) {
   const std::int64_t sum = std::accumulate(available.begin(), available.end(), std::int64_t{0});
@@ -87,13 +93,17 @@ std::vector<SourcePlan> plan_corpus(const std::vector<SourceSpec>& train, const 
   if (!valid.empty()) chosen.valid_share = 0;
   if (chosen.valid_share <= 0 && chosen.words == kAllWords) return plans;
   std::vector<std::int64_t> available;
-  for (std::size_t i = 0; i < train.size(); ++i)
-    available.push_back(std::min(plans[i].words, survey(plans[i], static_cast<std::int64_t>(i), chosen)));
-  const bool none_held_out = std::ranges::all_of(plans, [](const SourcePlan& p) { return p.held_out.blocks.empty(); });
-  if (none_held_out && std::ranges::all_of(available, [](std::int64_t words) { return words == 0; }))
-    throw DataError(
-        expected_got("data.train", "text to train on", fmt::format("no words in {}", files_of(plans, Part::train))));
-  if (chosen.valid_share > 0 && none_held_out) {
+  std::vector<FileLines> files;
+  std::int64_t words = 0;
+  for (std::size_t i = 0; i < train.size(); ++i) {
+    TextStats all;
+    available.push_back(std::min(plans[i].words, survey(plans[i], static_cast<std::int64_t>(i), chosen, all)));
+    files.push_back({plans[i].path, all.lines});
+    words += all.words;
+  }
+  if (words == 0) throw DataError(expected_got("data.train", "text to train on", no_words_in(files)));
+  if (chosen.valid_share > 0 &&
+      std::ranges::all_of(plans, [](const SourcePlan& p) { return p.held_out.blocks.empty(); })) {
     throw DataError(expected_got("data.valid_share", "a share that holds out at least one line",
                                  fmt::format("{} of too few lines", chosen.valid_share),
                                  "a larger share, or name files in data.valid"));

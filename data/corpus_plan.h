@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,7 +22,16 @@ struct CorpusOptions {
   double valid_share = 0;          // of the lines of each training file, held out when there are no validation files
   std::uint64_t seed = 0;          // draws the held-out lines
   TextOptions text;
+  std::function<void()> pulse;  // called now and then while files are read to count; may throw to stop
 };
+
+// A file that was read: for messages about text without words.
+struct FileLines {
+  std::filesystem::path path;
+  std::int64_t lines = 0;
+};
+// "no words in 'a.txt', which is empty", "no words in 'a.txt' (empty), 'b.txt' (only blank lines) and 3 more"
+std::string no_words_in(const std::vector<FileLines>& files);
 
 struct SourcePlan {
   std::filesystem::path path;
@@ -33,12 +43,10 @@ struct SourcePlan {
 // Caps count words of training text, held-out lines apart. A cap on the whole corpus that is smaller than the corpus is
 // shared out in proportion to what the files have, so that the mix stays the same. When lines are to be held out, or
 // the whole corpus is capped, all training files are read once to count their lines and words. DataError: no training
-// files; a file that is both for training and for validation; whatever TextSource throws.
+// files, or none with a word in it where they are read; a file that is both for training and for validation; whatever
+// TextSource throws.
 std::vector<SourcePlan> plan_corpus(const std::vector<SourceSpec>& train, const std::vector<SourceSpec>& valid,
                                     const CorpusOptions& options);
-
-// The files of a part, for messages: "'a.txt', which is empty", "'a.txt' and 2 more files".
-std::string files_of(const std::vector<SourcePlan>& plans, Part part);
 
 // Shares of `total` in proportion to `available`, none larger than what is available; they add up to
 // min(total, Σ available).

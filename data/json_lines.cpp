@@ -57,6 +57,17 @@ bool has_stand_ins(std::string_view line) {
   return false;
 }
 
+// "an object with 'id', 'story' and 3 more"
+std::string fields_of(const nlohmann::json& object) {
+  constexpr std::size_t kNamed = 3;
+  if (object.empty()) return "an object without fields";
+  std::string text = "an object with ";
+  std::size_t i = 0;
+  for (const auto& [key, value] : object.items())
+    if (i++ < kNamed) text += fmt::format("{}'{}'", i == 1 ? "" : ", ", utf8::beginning(key, 40));
+  return object.size() > kNamed ? fmt::format("{} and {} more", text, object.size() - kNamed) : text;
+}
+
 }  // namespace
 
 std::string text_field(std::string_view line, const std::string& field, const std::string& where) {
@@ -65,10 +76,16 @@ std::string text_field(std::string_view line, const std::string& field, const st
     throw FormatError(expected_got(where, "valid UTF-8", "invalid bytes beside private-use characters",
                                    "they could not be told apart; please repair the line"));
   }
-  const nlohmann::json document = JsonField::parse(valid ? line : with_stand_ins(line), where);
+  const nlohmann::json document =
+      JsonField::parse(valid ? line : with_stand_ins(line), where, "one whole object a line");
   const JsonField root = JsonField::root(document, where);
+  if (!root.is_object()) root.fail(fmt::format("a JSON object with a text in field '{}'", field));
   const JsonField text = root[field];
-  if (text.is_null()) text.fail("a text", fmt::format("data.json_field names the field; it is '{}' now", field));
+  if (!text.value().is_string()) {
+    throw FormatError(expected_got(where, fmt::format("a text in field '{}'", field),
+                                   document.contains(field) ? text.described() : fields_of(document),
+                                   "data.json_field names another"));
+  }
   return valid ? text.string() : without_stand_ins(text.string());
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <future>
 #include <set>
@@ -66,29 +65,51 @@ void check_separators(const TextEncoder& encoder, Separator separator) {
   check(has_eos(separator), encoder.eos, "eos");
 }
 
+// There is a report for each source of the plan.
 void check_words(const std::vector<SourcePlan>& plan, const PreparedData& data) {
+  std::vector<FileLines> train, valid;
+  bool held_out = false;
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    const SourceReport& s = data.sources[i];
+    (plan[i].part == Part::train ? train : valid).push_back({s.path, s.train.lines + s.valid.lines});
+    held_out |= !plan[i].held_out.blocks.empty();
+  }
   if (data.train.words() == 0)
-    throw DataError(expected_got("data.train", "text to train on",
-                                 fmt::format("no words in {}", files_of(plan, Part::train)),
-                                 data.valid.words() > 0 ? "all of it is held out" : ""));
-  if (data.valid.words() > 0) return;
-  if (std::ranges::any_of(plan, [](const SourcePlan& source) { return source.part == Part::valid; }))
     throw DataError(
-        expected_got("data.valid", "validation text", fmt::format("no words in {}", files_of(plan, Part::valid))));
-  if (std::ranges::any_of(plan, [](const SourcePlan& source) { return !source.held_out.blocks.empty(); }))
-    throw DataError(expected_got("data.valid_share", "validation text",
-                                 fmt::format("no words in the lines held out of {}", files_of(plan, Part::train))));
+        expected_got("data.train", "text to train on",
+                     held_out && data.valid.words() > 0 ? "no words but those held out" : no_words_in(train)));
+  if (data.valid.words() > 0) return;
+  if (!valid.empty()) throw DataError(expected_got("data.valid", "validation text", no_words_in(valid)));
+  if (held_out) throw DataError(expected_got("data.valid_share", "text in the lines held out", "no words"));
 }
 
-fs::path make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (!error) fs::remove(folder / "data.json", error);
-  if (error)
-    throw DataError(expected_got("write", fmt::format("a folder that can be written, '{}'", folder.string()),
-                                 fmt::format("'{}'", error.message())));
-  return folder;
+[[noreturn]] void cannot_write(const fs::path& folder, const std::error_code& error) {
+  throw DataError(expected_got("write", fmt::format("a folder that can be written, '{}'", folder.string()),
+                               fmt::format("'{}'", error.message())));
 }
+
+// Where shards wait until all are complete.
+class StagingFolder {
+ public:
+  explicit StagingFolder(const fs::path& folder) : path_(folder / ".preparing") {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (!error) fs::remove_all(path_, error);  // of a program that was killed
+    if (!error) fs::create_directory(path_, error);
+    if (error) cannot_write(folder, error);
+  }
+  ~StagingFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  StagingFolder(const StagingFolder&) = delete;
+  StagingFolder& operator=(const StagingFolder&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
 
 // Shards of an earlier preparation that had more of them.
 void remove_old_shards(const fs::path& folder, const PreparedData& data) {
@@ -101,6 +122,19 @@ void remove_old_shards(const fs::path& folder, const PreparedData& data) {
     const bool is_shard = name.ends_with(".bin") && (name.starts_with("train-") || name.starts_with("valid-"));
     if (is_shard && !known.contains(name)) fs::remove(entry.path(), ignored);
   }
+}
+
+void put_in_place(const fs::path& staging, const fs::path& folder, const PreparedData& data,
+                  const PrepareOptions& options) {
+  std::error_code error;
+  fs::remove(folder / "data.json", error);
+  for (const PreparedPart* part : {&data.train, &data.valid})
+    for (const ShardInfo& shard : part->shards)
+      if (!error) fs::rename(staging / shard.file, folder / shard.file, error);
+  if (error) cannot_write(folder, error);
+  if (options.write_beside) options.write_beside(folder);
+  write_prepared(folder, data);
+  remove_old_shards(folder, data);
 }
 
 }  // namespace
@@ -117,9 +151,9 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
                       const PrepareOptions& options) {
   const auto started = std::chrono::steady_clock::now();
   check_separators(encoder, options.separator);
-  make_folder(folder);
-  ShardWriter train(folder, "train", encoder.id, options.shard_tokens);
-  ShardWriter valid(folder, "valid", encoder.id, options.shard_tokens);
+  const StagingFolder staging(folder);
+  ShardWriter train(staging.path(), "train", encoder.id, options.shard_tokens);
+  ShardWriter valid(staging.path(), "valid", encoder.id, options.shard_tokens);
   PrepareReport report;
   PreparedData& data = report.data;
   PrepareProgress done;
@@ -164,8 +198,7 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
   data.valid.shards = valid.finish();
   data.sources = reader.reports();
   check_words(plan, data);
-  write_prepared(folder, data);
-  remove_old_shards(folder, data);
+  put_in_place(staging.path(), folder, data, options);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return report;
 }

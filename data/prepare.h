@@ -27,6 +27,8 @@ struct PrepareOptions {
   std::int64_t shard_tokens = kShardTokens;
   // Called now and then on the calling thread; may throw to stop.
   std::function<void(const PrepareProgress&)> progress;
+  // Called when the shards are in the folder, before data.json is: writes what belongs beside them.
+  std::function<void(const std::filesystem::path& folder)> write_beside;
 };
 
 struct PrepareReport {
@@ -38,8 +40,9 @@ struct PrepareReport {
 };
 
 // Reads the plan's files, encodes their lines on all threads and writes shards and data.json into `folder`, which is
-// made if need be; shards of an earlier preparation go. The files are the same whatever the number of threads.
-// data.json comes last: a folder whose preparation was interrupted has none and cannot be opened by mistake.
+// made if need be. The files are the same whatever the number of threads. They are written aside and put in place when
+// all are complete: until then, and when anything throws, an earlier preparation stays as it was; then its shards go.
+// Should the program be killed in between, the folder has no data.json and cannot be opened by mistake.
 // DataError: no words to train on, or none to validate on though the plan asks for some; ids outside the vocabulary;
 // what reading and writing throw. ConfigError: a separator that the tokenizer does not have.
 PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder,

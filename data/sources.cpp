@@ -22,19 +22,30 @@ bool is_one_of(const fs::path& extension, auto& extensions) {
 
 bool is_text_name(const fs::path& path) {
   const bool compressed = is_one_of(path.extension(), kCompressedExtensions);
-  return is_one_of((compressed ? path.stem() : path).extension(), kTextExtensions);
+  const bool hidden = path.filename().string().starts_with('.');
+  return !hidden && is_one_of((compressed ? path.stem() : path).extension(), kTextExtensions);
 }
 
-std::vector<fs::path> text_files_in(const fs::path& folder) {
-  std::vector<fs::path> files;
+struct FolderFiles {
+  std::vector<fs::path> text, others;  // by name
+};
+
+FolderFiles files_in(const fs::path& folder) {
+  FolderFiles files;
+  std::error_code ignored;
   try {
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-      if (entry.is_regular_file() && is_text_name(entry.path())) files.push_back(entry.path());
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (entry.is_regular_file(ignored) && is_text_name(entry.path()))
+        files.text.push_back(entry.path());
+      else
+        files.others.push_back(entry.is_directory(ignored) ? entry.path() / "" : entry.path());
+    }
   } catch (const fs::filesystem_error& error) {
     throw DataError(expected_got("read", fmt::format("a readable folder '{}'", folder.string()),
                                  fmt::format("'{}'", error.code().message())));
   }
-  std::ranges::sort(files);
+  std::ranges::sort(files.text);
+  std::ranges::sort(files.others);
   return files;
 }
 
@@ -52,7 +63,7 @@ SourceSpec parse_source(std::string_view text) {
   return spec;
 }
 
-std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries) {
+std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries, std::vector<fs::path>* left_out) {
   std::vector<SourceSpec> specs;
   for (const std::string& entry : entries) {
     const SourceSpec spec = parse_source(entry);
@@ -65,15 +76,24 @@ std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries) {
       throw ConfigError(expected_got("data", "a number of words for a file",
                                      fmt::format("one for the folder '{}'", entry), "name its files one by one"));
     }
-    const std::vector<fs::path> files = text_files_in(spec.path);
-    if (files.empty()) {
+    const FolderFiles files = files_in(spec.path);
+    if (files.text.empty()) {
       throw DataError(
-          expected_got("read", fmt::format("text files in the folder '{}'", entry), "none",
+          expected_got("read", fmt::format("text files in the folder '{}'", entry),
+                       files.others.empty() ? "an empty one" : some_of(files.others, 3),
                        "names end in .txt, .train, .dev, .test, .valid or .jsonl, perhaps with .xz, .gz, .zst"));
     }
-    for (const fs::path& file : files) specs.push_back({file, kAllWords});
+    if (left_out != nullptr) left_out->insert(left_out->end(), files.others.begin(), files.others.end());
+    for (const fs::path& file : files.text) specs.push_back({file, kAllWords});
   }
   return specs;
+}
+
+std::string some_of(const std::vector<fs::path>& paths, std::size_t most) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(most, paths.size()); ++i)
+    text += fmt::format("{}'{}'", i == 0 ? "" : ", ", paths[i].string());
+  return paths.size() > most ? fmt::format("{} and {} more", text, paths.size() - most) : text;
 }
 
 }  // namespace blalm

@@ -1,6 +1,7 @@
 // Which files a corpus is made of, as a user writes them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -22,7 +23,12 @@ struct SourceSpec {
 SourceSpec parse_source(std::string_view text);
 
 // One spec an entry; a folder stands for the text files right in it, in the order of their names: .txt, .train, .dev,
-// .test, .valid, .jsonl and .ndjson, also compressed. DataError for a folder without any.
-std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries);
+// .test, .valid, .jsonl and .ndjson, also compressed, but not hidden ones. What else lies there is added to `left_out`,
+// folders with a "/" at their end. DataError for a folder without text files.
+std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries,
+                                      std::vector<std::filesystem::path>* left_out = nullptr);
+
+// The paths for a message, at most `most` of them: "'a.pdf', 'b/' and 12 more".
+std::string some_of(const std::vector<std::filesystem::path>& paths, std::size_t most);
 
 }  // namespace blalm

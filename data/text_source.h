@@ -40,7 +40,7 @@ struct TextStats {
 // Reads a file once, in memory bounded by its longest line. An empty file has no lines; a last line may lack its line
 // end; a UTF-8 byte-order mark at the beginning is dropped; blank lines are lines (but not in JSON Lines).
 // DataError, naming the file: missing, unreadable, damaged or truncated; binary (a NUL byte, with its offset).
-// FormatError, naming file and line: not JSON, or without the field.
+// FormatError, naming file, line and field: not a JSON object, or without a text in the field.
 class TextSource {
  public:
   explicit TextSource(const std::filesystem::path& path, TextOptions options = {});

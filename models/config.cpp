@@ -17,7 +17,7 @@ struct Named {
   Settings settings;
 };
 
-// Rows of the ablation table. A key that a row does not name has its default.
+// Rows of the ablation table. A key that a row does not name, but another does, has its default.
 const std::vector<Named>& presets() {
   static const std::vector<Named> list = {
       {"transformer", {{"mixer", "attention"}}},
@@ -38,10 +38,6 @@ const std::vector<Named>& presets() {
   };
   return list;
 }
-
-// What a row decides.
-constexpr std::string_view kPresetKeys[] = {"mixer",      "conv_kernel",    "swa_window",
-                                            "swa_memory", "swa_modulation", "feature_map"};
 
 const std::vector<Named>& sizes() {
   static const auto size = [](std::string name, int width, int layers, int heads, int ffn) {
@@ -164,7 +160,8 @@ void apply_preset(ModelConfig& config, std::string_view name) {
   const Named& row = find("preset", presets(), name.substr(0, name.size() - (with_conv ? kWithConv.size() : 0)));
   ModelConfig defaults;
   const Fields unset = defaults.fields();
-  for (const std::string_view key : kPresetKeys) set(config, key, unset.at(fmt::format("model.{}", key)).get());
+  for (const Named& any : presets())
+    for (const auto& [key, value] : any.settings) set(config, key, unset.at(fmt::format("model.{}", key)).get());
   for (const auto& [key, value] : row.settings) set(config, key, value);
   if (with_conv) set(config, "conv_kernel", "4");
 }

@@ -15,6 +15,14 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kTypeKey = "model_type";
 
+// What the reference's Config has: every model folder says these.
+constexpr std::string_view kRequired[] = {"vocab_size",          "hidden_size",         "num_hidden_layers",
+                                          "num_attention_heads", "intermediate_size",   "rms_norm_eps",
+                                          "rope_theta",          "tie_word_embeddings", "mixer",
+                                          "conv_kernel",         "swa_window",          "swa_memory",
+                                          "swa_modulation",      "feature_map",         "gate_soft_cap",
+                                          "mlstm_eps",           "chunk_size"};
+
 bool fits(const Json& value, FieldKind kind) {
   switch (kind) {
     case FieldKind::integer:
@@ -51,49 +59,54 @@ std::string to_json(const ModelConfig& config) {
   return json.dump(2) + "\n";
 }
 
-ModelConfig config_from_json(std::string_view text, std::vector<std::string>& problems) {
-  ModelConfig config;
+std::optional<ModelConfig> config_from_json(std::string_view text, std::vector<std::string>& problems) {
   const Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) {
     problems.emplace_back("config.json is not a JSON object");
-    return config;
+    return {};
   }
-  const std::size_t before = problems.size();
+  ModelConfig config;
   const Fields fields = config.fields();
+  bool usable = true;
+  const auto fault = [&](std::string problem) {
+    problems.push_back(std::move(problem));
+    usable = false;
+  };
   for (const auto& [key, value] : json.items()) {
     if (key == kTypeKey) {
-      if (value != kModelType)
-        problems.push_back(fmt::format("model_type is {}, not \"{}\"", value.dump(), kModelType));
+      if (value != kModelType) fault(fmt::format("model_type is {}, not \"{}\"", value.dump(), kModelType));
       continue;
     }
     const auto field = std::ranges::find(fields.list(), key, &Field::key);
     if (field == fields.list().end()) {
       problems.push_back(unknown_key(key, fields.list()));
     } else if (!fits(value, field->kind)) {
-      problems.push_back(fmt::format("{} is {}, not {}", key, value.dump(), type_of(field->kind)));
+      fault(fmt::format("{} is {}, not {}", key, value.dump(), type_of(field->kind)));
     } else {
       try {
         field->set(value.is_string() ? value.get<std::string>() : value.dump());
       } catch (const ConfigError& e) {
-        problems.emplace_back(e.what());
+        fault(e.what());
       }
     }
   }
-  if (problems.size() == before) {
-    try {
-      config.validate();
-    } catch (const ConfigError& e) {
-      problems.emplace_back(e.what());
-    }
+  for (const std::string_view key : kRequired)
+    if (!json.contains(key)) fault(fmt::format("key {} is missing", key));
+  if (!usable) return {};
+  try {
+    config.validate();
+  } catch (const ConfigError& e) {
+    problems.emplace_back(e.what());
+    return {};
   }
   return config;
 }
 
-ModelConfig config_from_json(std::string_view text) {
+ModelConfig config_from_json(std::string_view text, std::string_view where) {
   std::vector<std::string> problems;
-  const ModelConfig config = config_from_json(text, problems);
-  if (!problems.empty()) throw ConfigError(fmt::format("[config.json] {}", fmt::join(problems, "; ")));
-  return config;
+  const std::optional<ModelConfig> config = config_from_json(text, problems);
+  if (!problems.empty()) throw FormatError(fmt::format("[{}] {}", where, fmt::join(problems, "; ")));
+  return *config;
 }
 
 }  // namespace blalm

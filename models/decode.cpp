@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <charconv>
+#include <set>
+#include <string_view>
 
 #include "blalm/core/error.h"
 #include "blalm/io/safetensors.h"
@@ -13,17 +15,22 @@ namespace {
 
 constexpr const char* kPosition = "position";
 constexpr const char* kConfig = "config";
+constexpr const char* kPrecision = "precision";
 
 DType dtype_of_slot(const StateSlot& slot, const Precision& p) {
   return slot.wide ? compute_dtype(p.operand) : p.operand;
 }
 
-// Rows of a growing slot that are in use: [batch, position, …].
+// The rows of a growing slot that are in use, the last ones: [batch, position, …].
 Tensor used_rows(const Tensor& t, std::int64_t position) {
   Tensor used = Tensor::empty(t.shape().with(1, position), t.dtype());
-  for (std::int64_t b = 0; b < t.dim(0); ++b) used.row(b).copy_from(t.row(b).rows(0, position));
+  const std::int64_t rows = t.dim(1);
+  for (std::int64_t b = 0; b < t.dim(0); ++b) used.row(b).copy_from(t.row(b).rows(rows - position, rows));
   return used;
 }
+
+// As metadata has it: the dtypes of the residual stream and of operands.
+std::string text_of(const Precision& p) { return fmt::format("{} {}", name_of(p.residual), name_of(p.operand)); }
 
 }  // namespace
 
@@ -71,45 +78,53 @@ void DecodeState::save(const LanguageModel& model, const std::filesystem::path& 
     writer.add(slot.name, slot.growing ? used_rows(tensors_[i], position_) : tensors_[i]);
   }
   writer.metadata(kConfig, config_);
+  writer.metadata(kPrecision, text_of(precision_));
   writer.metadata(kPosition, fmt::format("{}", position_));
   writer.write(path);
 }
 
 DecodeState DecodeState::load(const LanguageModel& model, const std::filesystem::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
-  const auto refuse = [&](const std::string& problem) {
-    throw ConfigError(fmt::format("[decode] {}: {}", path.string(), problem));
-  };
-  const auto metadata = [&](const char* key) -> std::string {
+  const std::string where = path.string();
+  const auto metadata = [&](const char* key) {
     const auto it = file.metadata().find(key);
-    return it == file.metadata().end() ? std::string() : it->second;
+    if (it == file.metadata().end()) throw FormatError(expected_got(where, fmt::format("metadata '{}'", key), "none"));
+    return it->second;
   };
-  if (metadata(kConfig) != model.fingerprint()) refuse("this is no state of a model of this config");
   DecodeState state;
   state.precision_ = model.run.precision;
   state.config_ = model.fingerprint();
+  if (metadata(kConfig) != state.config_)
+    throw ConfigError(expected_got(where, "a decoding state of this model's config", "one of another"));
+  if (const std::string precision = metadata(kPrecision); precision != text_of(state.precision_))
+    throw ConfigError(expected_got(where, "a decoding state in " + text_of(state.precision_), "one in " + precision));
   const std::string position = metadata(kPosition);
   const auto [end, error] = std::from_chars(position.data(), position.data() + position.size(), state.position_);
-  if (error != std::errc() || end != position.data() + position.size() || state.position_ < 0)
-    refuse(fmt::format("position is \"{}\", not a whole number", position));
+  constexpr std::int64_t kMostPositions = std::int64_t{1} << 40;  // below which no shape overflows
+  if (error != std::errc() || end != position.data() + position.size() || state.position_ < 0 ||
+      state.position_ > kMostPositions)
+    throw FormatError(expected_got(where, "a whole number as position", fmt::format("'{}'", position)));
 
   std::vector<std::string> problems;
+  std::set<std::string_view> known;
   for (const StateSlot& slot : model.state_slots()) {
+    known.insert(slot.name);
     if (!file.contains(slot.name)) {
-      problems.push_back(fmt::format("{} is missing", slot.name));
+      problems.push_back(fmt::format("tensor {} is missing", slot.name));
       continue;
     }
     const Tensor t = file.load(slot.name);
     if (state.batch_ == 0 && t.rank() > 0) state.batch_ = t.dim(0);
     const Shape expected =
         (slot.growing ? slot.shape.with(0, state.position_) : slot.shape).with_inserted(0, state.batch_);
-    if (t.shape() != expected || t.dtype() != dtype_of_slot(slot, state.precision_) || state.batch_ < 1)
-      problems.push_back(fmt::format("{} is {}, not {}{}", slot.name, t.str(),
-                                     name_of(dtype_of_slot(slot, state.precision_)), expected.str()));
+    const DType dtype = dtype_of_slot(slot, state.precision_);
+    if (t.shape() != expected || t.dtype() != dtype || state.batch_ < 1)
+      problems.push_back(fmt::format("tensor {} is {}, not {}{}", slot.name, t.str(), name_of(dtype), expected.str()));
     state.tensors_.push_back(t);
   }
-  if (file.tensors().size() > model.state_slots().size()) problems.emplace_back("there are tensors of no slot");
-  if (!problems.empty()) refuse(fmt::format("{}", fmt::join(problems, "; ")));
+  for (const std::string& name : file.names())
+    if (!known.contains(name)) problems.push_back(fmt::format("tensor {} has no place in the state", name));
+  if (!problems.empty()) throw FormatError(fmt::format("[{}] {}", where, fmt::join(problems, "; ")));
   return state;
 }
 

@@ -42,7 +42,8 @@ class DecodeState {
 
   // A safetensors file: a tensor a slot; metadata "config", "position", "precision".
   void save(const LanguageModel& model, const std::filesystem::path& path) const;
-  // Throws DataError or FormatError for a file that cannot be read, one ConfigError for one of another model.
+  // Throws DataError for a file that cannot be read, ConfigError for a state of another config or precision, and one
+  // FormatError that lists all missing, extra and mis-shaped tensors of a damaged one.
   static DecodeState load(const LanguageModel& model, const std::filesystem::path& path);
 
  private:

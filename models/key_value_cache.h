@@ -1,8 +1,10 @@
 // Keys and values that attention still needs while decoding: all of them, or those of a window and of the memory
 // (spec §8.1, §9.1), in which case the size does not depend on the position.
 //
-// With a window W and a memory M there are M + W rows: position s < M lies in row s for ever, position s >= M in row
-// M + (s - M) mod W. At position t the first min(t + 1, M + W) rows are exactly the positions that t sees.
+// Rows are filled from the last one on: position s lies s rows before the end. With a window W and a memory M there are
+// M + W rows, and position s >= M lies M + (s - M) mod W rows before the end. So at each position the rows in use are
+// the last ones, of every sequence of a batch alike, and exactly the positions that a token sees: one that is added
+// sees them through a window over the whole buffer, of which nothing is copied. A buffer that has to grow doubles.
 #pragma once
 
 #include "blalm/models/module.h"
@@ -19,11 +21,15 @@ class KeyValueCache {
   // over what came before -> [B, T, H, E].
   Var attend(Pass& pass, const Var& q, const Var& k, const Var& v) const;
 
+  // How many positions one of a sequence of `length` sees, on average.
+  double mean_visible(std::int64_t length) const;
+
  private:
   bool grows() const { return window_ == 0; }
-  std::int64_t row(std::int64_t position) const;
-  // The rows that hold positions before `position`, oldest first.
-  std::vector<std::int64_t> rows_before(std::int64_t position) const;
+  // The row of a position in a buffer [B, rows, G, D].
+  std::int64_t row(std::int64_t position, const Tensor& buffer) const;
+  // The positions before `position` that are kept and can still be seen, oldest first.
+  std::vector<std::int64_t> positions_before(std::int64_t position) const;
   // Writes x [B, T, G, D], which stands at `position`, into the buffer [B, rows, G, D].
   void store(Tensor& buffer, const Tensor& x, std::int64_t position) const;
 

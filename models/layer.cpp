@@ -14,6 +14,7 @@ std::unique_ptr<Mixer> make_mixer(Module& parent, const ModelConfig& config) {
 
 Layer::Layer(Module& parent, std::string name, const ModelConfig& c)
     : Module(parent, std::move(name)),
+      width_(c.hidden_size),
       input_layernorm_(*this, "input_layernorm", c.hidden_size, c.rms_norm_eps),
       post_attention_layernorm_(*this, "post_attention_layernorm", c.hidden_size, c.rms_norm_eps),
       mixer_(make_mixer(*this, c)),
@@ -21,8 +22,9 @@ Layer::Layer(Module& parent, std::string name, const ModelConfig& c)
 
 Var Layer::forward(Pass& pass, const Var& x) {
   const Scope scope = enter(pass);
-  const Var h = ops::add(x, mixer_->forward(pass, input_layernorm_.forward(pass, x)));
-  return ops::add(h, mlp_.forward(pass, post_attention_layernorm_.forward(pass, h)));
+  const Var mixed = mixer_->forward(pass, input_layernorm_.forward(pass, x));
+  const std::vector<Var> h = post_attention_layernorm_.forward_sum(pass, x, mixed);
+  return ops::add(h[0], mlp_.forward(pass, h[1]));
 }
 
 }  // namespace blalm

@@ -13,8 +13,10 @@ class Layer : public Module {
  public:
   Layer(Module& parent, std::string name, const ModelConfig& config);
   Var forward(Pass& pass, const Var& x);  // [B, T, d] -> [B, T, d], both in the residual dtype
+  double flops(std::int64_t) const override { return 2.0 * static_cast<double>(width_); }  // of the two sums
 
  private:
+  std::int64_t width_;
   RmsNorm input_layernorm_, post_attention_layernorm_;
   std::unique_ptr<Mixer> mixer_;
   SwigluMlp mlp_;

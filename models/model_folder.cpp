@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <optional>
 #include <set>
 
 #include "blalm/core/error.h"
@@ -70,21 +71,18 @@ std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, D
   const MappedFile text(folder / kConfig);
   const SafetensorsFile weights = SafetensorsFile::open(folder / kWeights);
   std::vector<std::string> problems;
-  const ModelConfig config = config_from_json(text.text(), problems);
-  try {
-    compare(config, weights, problems);
-  } catch (const ConfigError&) {
-    // The config contradicts itself, which is among the problems already.
-  }
+  const std::optional<ModelConfig> config = config_from_json(text.text(), problems);
+  if (config) compare(*config, weights, problems);
   if (!problems.empty())
     throw FormatError(fmt::format("[model] {} does not fit together: {}", folder.string(), listed(problems)));
-  auto model = std::make_unique<LanguageModel>(config, BuildOptions{.dtype = dtype, .values = Values::unset});
+  auto model = std::make_unique<LanguageModel>(*config, BuildOptions{.dtype = dtype, .values = Values::unset});
   for (Parameter* p : model->parameters()) p->value = weights.load_as(p->name, dtype);
   return model;
 }
 
 ModelConfig load_config(const std::filesystem::path& folder) {
-  return config_from_json(MappedFile(folder / kConfig).text());
+  const std::filesystem::path path = folder / kConfig;
+  return config_from_json(MappedFile(path).text(), path.string());
 }
 
 }  // namespace blalm

@@ -44,7 +44,7 @@ struct StateSlot {
   std::string name;      // "model.layers.0.mlstm.q_conv.last"
   Shape shape;           // of one sequence, without the batch axis
   bool wide = false;     // compute dtype (f32 or f64) whatever the precision of the activations
-  bool growing = false;  // the first axis counts positions seen; 0 in `shape`
+  bool growing = false;  // the first axis, 0 in `shape`, has a row a position, from the last one on, and may have more
 };
 
 class Module {
@@ -75,6 +75,8 @@ class Module {
   // A parameter "<path>.<name>" of this module. It draws from a random stream of its own, so that its first value does
   // not depend on what else the model has.
   Parameter& add_parameter(std::string_view name, const Shape& shape, Role role, const Init& init);
+  // A tensor of one value for forward passes, no parameter; undefined where parameters are.
+  Tensor add_constant(const Shape& shape, double value) const;
   // A slot "<path>.<name>"; the result is for Pass::slot().
   int add_state(std::string_view name, const Shape& shape, bool wide = false, bool growing = false);
 

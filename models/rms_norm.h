@@ -17,6 +17,11 @@ class RmsNorm : public Module {
     const Scope scope = enter(pass);
     return ops::rms_norm_to(pass.operand(), x, pass.parameter(weight), eps_);
   }
+  // x + more and its norm.
+  std::vector<Var> forward_sum(Pass& pass, const Var& x, const Var& more) {
+    const Scope scope = enter(pass);
+    return ops::add_rms_norm_to(pass.operand(), x, more, pass.parameter(weight), eps_);
+  }
   double flops(std::int64_t) const override { return 4.0 * static_cast<double>(width_); }
 
   Parameter& weight;

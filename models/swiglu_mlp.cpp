@@ -8,7 +8,8 @@ SwigluMlp::SwigluMlp(Module& parent, std::string name, const ModelConfig& c)
     : Module(parent, std::move(name)),
       gate_proj(*this, "gate_proj", c.hidden_size, c.intermediate_size, inner_init(c)),
       up_proj(*this, "up_proj", c.hidden_size, c.intermediate_size, inner_init(c)),
-      down_proj(*this, "down_proj", c.intermediate_size, c.hidden_size, residual_init(c, c.intermediate_size)) {}
+      down_proj(*this, "down_proj", c.intermediate_size, c.hidden_size, residual_init(c, c.intermediate_size)),
+      width_(c.intermediate_size) {}
 
 Var SwigluMlp::forward(Pass& pass, const Var& x) {
   const Scope scope = enter(pass);

@@ -1,6 +1,8 @@
 // Which parameter is updated how (spec §13.4).
 #pragma once
 
+#include <string_view>
+
 #include "blalm/autograd/parameter.h"
 #include "blalm/optim/config.h"
 
@@ -18,6 +20,10 @@ enum class UpdateRule { adamw, muon };
 //   Role::vector, Role::scalar, and anything of rank below 2 (a gate's bias)   AdamW
 // A matrix of rank above 2 (one a head) is a batch of matrices of its last two axes.
 UpdateRule update_rule(const Parameter& parameter, const OptimConfig& config);
+
+// The role that a model gives to the parameter of this name and rank: for files of parameters that come without a
+// model.
+Role role_of_name(std::string_view name, int rank);
 
 // Weight decay is for rank 2 and above, embeddings and convolutions included. Norms, biases and modulation scalars
 // have none, also where they are stored with a row a head.

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "blalm/core/derived.h"
 #include "blalm/core/error.h"
 #include "blalm/optim/real.h"
 
@@ -64,11 +65,13 @@ StepResult Optimizer::step(double lr) {
   const Update update{lr, result.gradient_scale, updates_, collect_};
   adamw_.update(update);
   muon_.update(update);
+  // Copies of the weights as they were: the next pass makes its own when it comes to them.
+  for (const Parameter* p : parameters_) drop_derived(p->value);
   return result;
 }
 
 void Optimizer::zero_grad() {
-  for (Parameter* p : parameters_) p->zero_grad();
+  for (Parameter* p : parameters_) p->release_grad();
 }
 
 std::vector<ParameterStatistics> Optimizer::statistics() const {

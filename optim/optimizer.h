@@ -53,6 +53,7 @@ class Optimizer {
   // does not match its parameter.
   StepResult step(double lr);
   StepResult step() { return step(config_.lr); }
+  // Forgets the gradients and frees their buffers: the forward pass has other use for the memory.
   void zero_grad();
 
   // Whether steps sum up what statistics() tells beyond the gradient norms. Costs a few per cent of an update.

@@ -62,6 +62,7 @@ ExitCode run(int argc, char** argv) {
   decode.measure_bandwidth();
   fmt::print("{}\n{}", machine_line(), decode.report());
   write_json(parsed, decode.json());
+  expect_forced_kernels_ran(w.kernels);
   return ExitCode::kDone;
 }
 

@@ -47,6 +47,7 @@ ExitCode run(int argc, char** argv) {
                       {"optimizer", to_json(optimizer)},
                       {"matmul", to_json(matmuls)},
                       {"machine", machine_json()}});
+  expect_forced_kernels_ran(w.kernels);
   return ExitCode::kDone;
 }
 

@@ -119,6 +119,7 @@ ExitCode run(int argc, char** argv) {
   run_in_turns(steps, peer, workload);
   print(steps, against, peer);
   write_json(parsed, json_of(steps, against, peer));
+  for (const Workload& each : workloads) expect_forced_kernels_ran(each.kernels);
   return ExitCode::kDone;
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -36,9 +37,9 @@ void check_contents(const SafetensorsFile& file, const ModelConfig& config) {
 
 ModelConfig config_of(const SafetensorsFile& file) {
   std::vector<std::string> problems;
-  const ModelConfig config = config_from_json(file.metadata().at("config"), problems);
+  const std::optional<ModelConfig> config = config_from_json(file.metadata().at("config"), problems);
   if (!problems.empty()) throw FormatError(fmt::format("[check] {}: {}", name_of(file), fmt::join(problems, "; ")));
-  return config;
+  return *config;
 }
 
 struct Results {
@@ -68,6 +69,15 @@ Results compute(const SafetensorsFile& file, const ModelConfig& config, const Ch
   return results;
 }
 
+// The terms of a gate's bias gradient all but cancel (ops/mlstm.cpp): in the golden models it is down to 6e-5 of its
+// weight's, and bf16 leaves no digit of it. In bf16 it is judged as one column of the weight, which it is: W x + b.
+// Empty for other parameters.
+std::string weight_of_gate_bias(const std::string& parameter) {
+  for (const std::string gate : {".igate.", ".fgate."})
+    if (parameter.ends_with(gate + "bias")) return parameter.substr(0, parameter.size() - 4) + "weight";
+  return {};
+}
+
 }  // namespace
 
 void check_model(const SafetensorsFile& file, const CheckOptions& options, Report& report) {
@@ -76,11 +86,14 @@ void check_model(const SafetensorsFile& file, const CheckOptions& options, Repor
   check_contents(file, config);
   const Results results = compute(file, config, options);
 
-  const Tolerance tolerance = options.tolerance_for(name);
+  const Tolerance tolerance = options.model_tolerance_for(name);
   report.compare(name, "logits", results.logits, file.load("logits"), tolerance.result);
-  report.compare(name, "loss", results.loss, file.load("loss"), tolerance.result);
-  for (const auto& [parameter, gradient] : results.gradients)
-    report.compare(name, "grad/" + parameter, gradient, file.load("grad/" + parameter), tolerance.gradient);
+  report.compare(name, "loss", results.loss, file.load("loss"), tolerance.loss);
+  for (const auto& [parameter, gradient] : results.gradients) {
+    const std::string weight = options.dtype == DType::bf16 ? weight_of_gate_bias(parameter) : "";
+    const Tensor beside = weight.empty() ? Tensor() : file.load("grad/" + weight);
+    report.compare(name, "grad/" + parameter, gradient, file.load("grad/" + parameter), tolerance.gradient, beside);
+  }
 }
 
 }  // namespace blalm::check

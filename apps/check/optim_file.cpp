@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <deque>
+#include <optional>
 
 #include "blalm/apps/check/attributes.h"
 #include "blalm/apps/check/contents.h"
 #include "blalm/apps/check/golden.h"
 #include "blalm/core/error.h"
+#include "blalm/optim/groups.h"
 #include "blalm/optim/optimizer.h"
 
 namespace blalm::check {
@@ -15,15 +15,6 @@ namespace {
 
 std::string at_step(std::string_view what, std::int64_t step, std::string_view name) {
   return fmt::format("{}/{}/{}", what, step, name);
-}
-
-// The roles that models give to parameters of these names (spec §13.4).
-Role role_of(std::string_view name, int rank) {
-  const auto has = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
-  if (has("embed_tokens") || has("lm_head") || has("meta_tokens")) return Role::embedding;
-  if (has("_conv")) return Role::convolution;
-  if (rank < 2) return Role::vector;
-  return has(".igate.") || has(".fgate.") ? Role::gate : Role::matrix;
 }
 
 // Checks what the file holds; returns the number of steps.
@@ -44,27 +35,8 @@ std::int64_t check_contents(const SafetensorsFile& file, const std::vector<std::
   return steps;
 }
 
-// AdamW's first step is lr · g / (|g| + eps), so lr for nearly every number; Muon's are all of other sizes.
-OptimizerKind kind_from_first_step(const SafetensorsFile& file, const std::vector<std::string>& names,
-                                   const OptimConfig& config) {
-  std::int64_t seen = 0, moved_by_lr = 0;
-  for (const std::string& name : names) {
-    const Tensor before = file.load_as("param/" + name, DType::f64);
-    if (before.rank() < 2 || role_of(name, before.rank()) == Role::embedding) continue;
-    if (role_of(name, before.rank()) == Role::convolution) continue;
-    const Tensor after = file.load_as(at_step("after", 1, name), DType::f64);
-    for (std::int64_t i = 0; i < before.numel(); ++i) {
-      const double step = before.at(i) * (1 - config.lr * config.weight_decay) - after.at(i);
-      ++seen;
-      moved_by_lr += std::abs(std::abs(step) - config.lr) < 0.01 * config.lr ? 1 : 0;
-    }
-  }
-  return 2 * moved_by_lr > seen || seen == 0 ? OptimizerKind::adamw : OptimizerKind::muon;
-}
-
 // Attributes that are settings of the optimiser; others say nothing to us. The reference does not clip.
-OptimConfig config_from(const SafetensorsFile& file, const Attributes& attributes,
-                        const std::vector<std::string>& names) {
+OptimConfig config_from(const SafetensorsFile& file, const Attributes& attributes) {
   OptimConfig config;
   config.clip = 0;
   attributes.number("lr");
@@ -83,8 +55,56 @@ OptimConfig config_from(const SafetensorsFile& file, const Attributes& attribute
   } catch (const ConfigError& e) {
     throw FormatError(fmt::format("[check] {}: {}", name_of(file), e.what()));
   }
-  if (!attributes.has("optimizer")) config.optimizer = kind_from_first_step(file, names, config);
   return config;
+}
+
+// An optimiser on the file's parameters.
+class Trajectory {
+ public:
+  Trajectory(const SafetensorsFile& file, const std::vector<std::string>& names, const OptimConfig& config, DType dtype)
+      : file_(file), parameters_(names.size()) {
+    std::vector<Parameter*> pointers;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      Parameter& p = parameters_[i];
+      p.name = names[i];
+      p.value = file.load_as("param/" + p.name, dtype);
+      p.role = role_of_name(p.name, p.value.rank());
+      pointers.push_back(&p);
+    }
+    optimizer_.emplace(pointers, config);
+  }
+
+  // One step with the file's gradients: 1, 2, …
+  void run(std::int64_t step) {
+    for (Parameter& p : parameters_) {
+      p.grad = file_.load_as(at_step("grad", step, p.name), p.value.dtype());
+      p.has_grad = true;
+    }
+    if (const StepResult result = optimizer_->step(); !result.applied)
+      throw FormatError(expected_got(name_of(file_), "finite gradients",
+                                     fmt::format("grad/{}/{} that is not", step, result.non_finite)));
+  }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+ private:
+  const SafetensorsFile& file_;
+  std::vector<Parameter> parameters_;
+  std::optional<Optimizer> optimizer_;
+};
+
+// The one whose first step comes nearer to the file's.
+OptimizerKind kind_from_first_step(const SafetensorsFile& file, const std::vector<std::string>& names,
+                                   OptimConfig config) {
+  const auto distance = [&](OptimizerKind kind) {
+    config.optimizer = kind;
+    Trajectory trajectory(file, names, config, DType::f64);
+    trajectory.run(1);
+    double sum = 0;
+    for (const Parameter& p : trajectory.parameters())
+      sum += relative_error(p.value, file.load(at_step("after", 1, p.name)));
+    return sum;
+  };
+  return distance(OptimizerKind::muon) < distance(OptimizerKind::adamw) ? OptimizerKind::muon : OptimizerKind::adamw;
 }
 
 }  // namespace
@@ -94,30 +114,15 @@ void check_optim(const SafetensorsFile& file, const CheckOptions& options, Repor
   const Attributes attributes(file);
   const std::vector<std::string> names = names_under(file, "param/");
   const std::int64_t steps = check_contents(file, names);
-  OptimConfig config = config_from(file, attributes, names);
+  OptimConfig config = config_from(file, attributes);
+  if (!attributes.has("optimizer")) config.optimizer = kind_from_first_step(file, names, config);
   if (options.dtype == DType::bf16) config.ns_precision = NewtonSchulzPrecision::bf16;
 
-  const DType dtype = options.dtype == DType::f64 ? DType::f64 : DType::f32;
-  std::deque<Parameter> parameters;
-  std::vector<Parameter*> pointers;
-  for (const std::string& name : names) {
-    Parameter& p = parameters.emplace_back();
-    p.name = name;
-    p.value = file.load_as("param/" + name, dtype);
-    p.role = role_of(name, p.value.rank());
-    pointers.push_back(&p);
-  }
-  Optimizer optimizer(pointers, config);
+  Trajectory trajectory(file, names, config, options.dtype == DType::f64 ? DType::f64 : DType::f32);
   const double tolerance = options.tolerance_for(file_name).result;
   for (std::int64_t step = 1; step <= steps; ++step) {
-    for (Parameter& p : parameters) {
-      p.grad = file.load_as(at_step("grad", step, p.name), dtype);
-      p.has_grad = true;
-    }
-    if (const StepResult result = optimizer.step(); !result.applied)
-      throw FormatError(
-          expected_got(file_name, "finite gradients", fmt::format("grad/{}/{} that is not", step, result.non_finite)));
-    for (const Parameter& p : parameters) {
+    trajectory.run(step);
+    for (const Parameter& p : trajectory.parameters()) {
       const std::string after = at_step("after", step, p.name);
       report.compare(file_name, after, p.value, file.load(after), tolerance);
     }

@@ -8,7 +8,7 @@
 
 namespace blalm::check {
 
-double relative_error(const Tensor& got, const Tensor& reference) {
+double relative_error(const Tensor& got, const Tensor& reference, const Tensor& beside) {
   if (!got.defined() || got.shape() != reference.shape()) return std::numeric_limits<double>::infinity();
   double difference = 0, norm = 0;
   for (std::int64_t i = 0; i < reference.numel(); ++i) {
@@ -16,17 +16,18 @@ double relative_error(const Tensor& got, const Tensor& reference) {
     difference += d * d;
     norm += want * want;
   }
+  for (std::int64_t i = 0; beside.defined() && i < beside.numel(); ++i) norm += beside.at(i) * beside.at(i);
   if (!std::isfinite(difference)) return std::numeric_limits<double>::infinity();
   return std::sqrt(norm > 0 ? difference / norm : difference);
 }
 
 void Report::compare(const std::string& file, const std::string& tensor, const Tensor& got, const Tensor& reference,
-                     double tolerance) {
+                     double tolerance, const Tensor& beside) {
   if (file != current_) {
     fmt::print("{}\n", file);
     current_ = file;
   }
-  const double error = relative_error(got, reference);
+  const double error = relative_error(got, reference, beside);
   const bool ok = error <= tolerance;
   ++(ok ? passed_ : failed_);
   fmt::print("  {:<54} {:<18} {:>9.2e}  {}\n", tensor, reference.str(), error,

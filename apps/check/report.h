@@ -9,14 +9,14 @@
 namespace blalm::check {
 
 // Norm of the difference over the norm of the reference, in f64; infinity for NaN or different shapes. A reference of
-// zeros counts absolute differences.
-double relative_error(const Tensor& got, const Tensor& reference);
+// zeros counts absolute differences. The norm is that of the reference and, if there is one, of the tensor `beside` it.
+double relative_error(const Tensor& got, const Tensor& reference, const Tensor& beside = {});
 
 class Report {
  public:
   // Prints the line of one tensor and counts it.
   void compare(const std::string& file, const std::string& tensor, const Tensor& got, const Tensor& reference,
-               double tolerance);
+               double tolerance, const Tensor& beside = {});
   // A file that cannot be read or does not fit: prints why and counts it as one failure.
   void bad_file(const std::string& file, const std::string& message);
   // The same for a file that the kernels asked for do not take.

@@ -18,6 +18,7 @@ class NewFolder {
   NewFolder& operator=(const NewFolder&) = delete;
 
   void keep() { kept_ = true; }
+  bool is_new() const { return is_new_; }
 
  private:
   std::filesystem::path path_;

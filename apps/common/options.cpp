@@ -1,9 +1,11 @@
 #include "blalm/apps/common/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
+#include "blalm/kernels/matmul.h"
 
 namespace blalm {
 namespace {
@@ -107,7 +109,8 @@ std::vector<std::string> take_list(std::vector<std::string>& arguments, const st
 
 void add_field_options(cxxopts::Options& options, const Fields& fields) {
   for (const Field& f : fields.list())
-    options.add_options()(f.path(), f.help, cxxopts::value<std::string>()->default_value(f.get()));
+    options.add_options()(f.path(), f.help, cxxopts::value<std::string>()->default_value(f.get()),
+                          f.kind == FieldKind::integer ? "N" : "X");
 }
 
 void set_fields(const ParsedOptions& parsed, const Fields& fields) {
@@ -118,21 +121,33 @@ void set_fields(const ParsedOptions& parsed, const Fields& fields) {
 void add_kernel_options(cxxopts::Options& options) {
   options.add_options("Kernels")("backend", "cpu, onednn or auto",
                                  cxxopts::value<std::string>()->default_value("auto"))(
-      "kernel", "force an implementation, e.g. matmul=eigen ('blalm inspect kernels' lists them)",
+      "kernel", "KERNEL=IMPLEMENTATION to force, e.g. matmul=eigen ('blalm inspect kernels' lists them)",
       cxxopts::value<std::vector<std::string>>())("composed", "run fused operations as compositions of simple ones");
 }
 
 KernelPolicy kernel_policy_from(const ParsedOptions& parsed) {
   KernelPolicy policy;
   policy.backend = parse_backend(parsed.values["backend"].as<std::string>());
+  const Reason absent = kernels::onednn::unavailable();
+  if (policy.backend == Backend::onednn && absent != nullptr)
+    throw ConfigError(expected_got("backend", "auto or cpu", "onednn", absent));
   policy.composed = parsed.has("composed");
   for (const std::string& choice : parsed.texts("kernel")) {
     const auto equals = choice.find('=');
     if (equals == std::string::npos)
       throw ConfigError(expected_got("kernel", "KERNEL=IMPLEMENTATION", choice, "e.g. matmul=eigen"));
-    policy.forced.emplace_back(choice.substr(0, equals), choice.substr(equals + 1));
+    const std::string kernel = choice.substr(0, equals);
+    std::erase_if(policy.forced, [&](const auto& earlier) { return earlier.first == kernel; });  // the last one counts
+    policy.forced.emplace_back(kernel, choice.substr(equals + 1));
   }
+  check_kernel_policy(policy);
   return policy;
+}
+
+void expect_forced_kernels_ran(const KernelPolicy& policy) {
+  if (const std::vector<std::string> idle = forced_but_idle(policy); !idle.empty())
+    throw ConfigError(expected_got("kernel", fmt::format("work that runs {}", fmt::join(idle, " and ")), "none",
+                                   "--kernel had no effect"));
 }
 
 }  // namespace blalm

@@ -49,8 +49,11 @@ std::vector<std::string> take_list(std::vector<std::string>& arguments, const st
 void add_field_options(cxxopts::Options& options, const Fields& fields);
 void set_fields(const ParsedOptions& parsed, const Fields& fields);
 
-// The options --backend, --kernel and --composed that choose kernels, and the policy they ask for.
+// The options --backend, --kernel and --composed that choose kernels, and the policy they ask for. ConfigError for a
+// backend that this build does not have, and as check_kernel_policy() says.
 void add_kernel_options(cxxopts::Options& options);
 KernelPolicy kernel_policy_from(const ParsedOptions& parsed);
+// For the end of a command: ConfigError when an implementation that --kernel forces has run nowhere in it.
+void expect_forced_kernels_ran(const KernelPolicy& policy);
 
 }  // namespace blalm

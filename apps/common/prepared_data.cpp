@@ -40,13 +40,19 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   if (config.train.size() == 1 && is_prepared(config.train[0])) {
     if (!config.tokenizer.empty())
       throw ConfigError(expected_got("data.tokenizer", "none, for prepared data has its own", config.tokenizer));
-    return {config.train[0], Tokenizer::load(config.train[0]), 0, std::nullopt};
+    return {config.train[0], Tokenizer::load(config.train[0]), 0, std::nullopt, {}};
   }
   if (config.train.empty()) {
     config.train = sample_files(samples_folder(), Part::train);
     if (config.valid.empty()) config.valid = sample_files(samples_folder(), Part::valid);
   }
-  const std::vector<SourcePlan> plan = config.plan();
+  std::vector<fs::path> left_out;
+  const std::vector<SourcePlan> plan = config.plan(&left_out, stop);
+  std::error_code error;
+  fs::create_directories(folder, error);  // now, not after the tokenizer
+  if (error)
+    throw DataError(
+        expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
   const auto start = std::chrono::steady_clock::now();
   const bool given = !config.tokenizer.empty();
   Tokenizer tokenizer = given ? Tokenizer::load(config.tokenizer) : train_tokenizer(config, plan, progress, stop);
@@ -56,8 +62,9 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   options.separator = config.separator;
   options.text = config.corpus_options().text;
   const Fields fields = config.fields();
-  for (const char* key : {"words", "bos", "eos", "valid_share", "json_field", "strip_lines"})
+  for (const char* key : {"words", "bos", "eos", "json_field", "strip_lines"})
     options.settings[key] = fields.at(std::string("data.") + key).get();
+  if (config.valid.empty()) options.settings["valid_share"] = fields.at("data.valid_share").get();
   if (!given) options.settings["vocab_size"] = std::to_string(config.vocab_size);
   options.progress = [&](const PrepareProgress& p) {
     if (stop != nullptr) stop();
@@ -65,17 +72,10 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
                                 human_count(static_cast<double>(p.words))),
                     0, 0);
   };
-  // data.json comes last of all: a folder that has one is complete, whenever the program was stopped.
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (!error) fs::remove(folder / "data.json", error);
-  if (error)
-    throw DataError(
-        expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
-  tokenizer.save(folder / "tokenizer.json");
+  options.write_beside = [&](const fs::path& into) { tokenizer.save(into / "tokenizer.json"); };
   PrepareReport report = prepare(plan, encoder_of(tokenizer, config.bos, config.eos), folder, options);
   progress.clear();
-  return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report)};
+  return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report), std::move(left_out)};
 }
 
 }  // namespace blalm

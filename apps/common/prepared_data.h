@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "blalm/apps/common/progress.h"
 #include "blalm/data/config.h"
@@ -14,8 +15,9 @@ namespace blalm {
 struct ReadyData {
   std::filesystem::path folder;
   Tokenizer tokenizer;
-  double tokenizer_seconds = 0;         // of training it; 0 when it was loaded
-  std::optional<PrepareReport> report;  // when the folder was prepared now
+  double tokenizer_seconds = 0;                 // of training it; 0 when it was loaded
+  std::optional<PrepareReport> report;          // when the folder was prepared now
+  std::vector<std::filesystem::path> left_out;  // of input folders: files that are not text by their names, and folders
 };
 
 // data.train naming one prepared folder: opens it. Else prepares the text (that which comes with blalm when there is

@@ -25,12 +25,13 @@ void handle(int signal) {
     std::signal(SIGINT, SIG_DFL);
     std::raise(SIGINT);
   }
-  if (const char* notice = notice_text; stop == 0 && notice != nullptr) {
+  const bool first = stop == 0;
+  stop = 1;  // before the notice: writing may wait for whoever reads, and a second SIGINT has to end that
+  if (const char* notice = notice_text; first && notice != nullptr) {
     if (isatty(STDERR_FILENO) != 0) put("\r\x1b[K");  // over a line of progress
     put(notice);
     put("\n");
   }
-  stop = 1;
   errno = error;
 }
 
@@ -42,7 +43,7 @@ StopSignals::StopSignals(const char* notice) {
   struct sigaction action {};
   action.sa_handler = handle;
   sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
+  action.sa_flags = SA_RESTART | SA_NODEFER;
   sigaction(SIGINT, &action, &old_interrupt);
   sigaction(SIGTERM, &action, &old_terminate);
 }

@@ -2,10 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cerrno>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
+#include <system_error>
 
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/folders.h"
@@ -16,6 +17,7 @@
 #include "blalm/apps/generate/ordered_output.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
+#include "blalm/data/tokenizer/utf8.h"
 #include "blalm/models/model_folder.h"
 
 namespace blalm {
@@ -32,21 +34,11 @@ struct Request {
   bool log_probabilities = false, stream = true;
 };
 
-// A token in one line: line breaks, other control characters and a part of a character as escapes.
-std::string in_quotes(std::string_view token) {
-  std::string text = "\"";
-  for (const char c : token) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n')
-      text += "\\n";
-    else if (c == '"' || c == '\\')
-      text += {'\\', c};
-    else if (byte < 0x20 || byte == 0x7f)
-      text += fmt::format("\\x{:02x}", byte);
-    else
-      text += c;
-  }
-  return text + "\"";
+// A text in one line: line breaks, other control characters and parts of characters as escapes.
+std::string in_quotes(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) escaped += c == '"' || c == '\\' ? std::string{'\\', c} : std::string{c};
+  return '"' + utf8::printable(escaped) + '"';
 }
 
 std::string standard_input() {
@@ -79,16 +71,17 @@ Precision parse_precision(const std::string& name) {
 }
 
 cxxopts::Options options_of(Request& r, const HelpPage& page) {
+  const auto text = [] { return cxxopts::value<std::string>(); };
   cxxopts::Options options = make_options(page);
-  options.add_options()("model", "DIR: a model folder, or a run folder for its last checkpoint",
-                        cxxopts::value<std::string>())(
-      "prompt", "TEXT to continue, as often as there are texts; - reads one from standard input",
-      cxxopts::value<std::string>());
+  options.add_options()("model", "a model folder, or a run folder for its last checkpoint", text(), "DIR")(
+      "prompt", "what to continue, once for each text; - reads one from standard input", text(), "TEXT");
   add_field_options(options, r.generate.fields());
-  options.add_options()("stop", "TEXT that ends the text and is left out; may be given several times",
-                        cxxopts::value<std::string>())("ignore-end", "go on where the model would end the text")(
-      "logprobs", "print each token and its log-probability")("no-stream", "print each text when it is complete")(
-      "precision", "f32 or bf16", cxxopts::value<std::string>()->default_value("f32"));
+  options.add_options()("stop", "ends the text and is left out; may be given several times", text(), "TEXT")(
+      "ignore-end", "go on where the model would end the text")(
+      "logprobs",
+      "print a line a token instead of the text: \"token\" and its natural log-probability, at temperature "
+      "1 and without filters")("no-stream", "print each text when it is complete")(
+      "precision", "f32 or bf16", text()->default_value("f32"), "NAME");
   add_field_options(options, thread_field(r));
   return options;
 }
@@ -113,20 +106,27 @@ std::string head(const Request& r, std::size_t i) {
   return text + (r.log_probabilities ? in_quotes(r.prompts[i]) + "\n" : r.prompts[i]);
 }
 
-ExitCode print_texts(const Request& r) {
+// "wrote 60 tokens in 0.2 s, 300 tokens/s"
+std::string rate(const char* what, std::int64_t tokens, double seconds) {
+  return fmt::format("{} {} token{} in {:.2f} s, {:.0f} tokens/s", what, tokens, tokens == 1 ? "" : "s", seconds,
+                     static_cast<double>(tokens) / std::max(seconds, 1e-9));
+}
+
+ExitCode print_texts(Request& r) {
+  const StopSignals signals;
   const fs::path folder = find_model_folder(r.model);
   const Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer.json");
   const std::unique_ptr<LanguageModel> model = load_model(folder);
   model->run.precision = r.precision;
 
   OrderedOutput output(r.prompts.size(), r.stream, [](std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size() || std::fflush(stdout) != 0)
+      throw DataError(expected_got("generate", "to write to standard output", std::generic_category().message(errno)));
   });
+  r.generate.stop_asked = StopSignals::requested;
   for (std::size_t i = 0; i < r.prompts.size(); ++i) output.add(i, head(r, i));
-  const StopSignals signals;
-  const auto start = std::chrono::steady_clock::now();
-  const std::vector<GeneratedText> texts = generate(*model, tokenizer, r.prompts, r.generate, [&](const TokenEvent& e) {
+  GenerateSpeed speed;
+  const auto show = [&](const TokenEvent& e) {
     if (r.log_probabilities)
       output.add(e.prompt, fmt::format("{:<20} {:>9.4f}\n",
                                        in_quotes(tokenizer.is_special(e.id) ? tokenizer.token(e.id)
@@ -139,19 +139,17 @@ ExitCode print_texts(const Request& r) {
       output.end(e.prompt);
     }
     return !StopSignals::requested();
-  });
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  std::int64_t tokens = 0;
+  };
+  const std::vector<GeneratedText> texts = generate(*model, tokenizer, r.prompts, r.generate, show, &speed);
   bool interrupted = false;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    tokens += texts[i].tokens;
     if (texts[i].ending != Ending::interrupted) continue;
     interrupted = true;
-    output.add(i, "\n");
+    if (!r.log_probabilities) output.add(i, "\n");
     output.end(i);
   }
-  fmt::print(stderr, "{} tokens in {}, {:.0f} tokens/s\n", tokens, human_time(seconds.count()),
-             static_cast<double>(tokens) / std::max(seconds.count(), 1e-9));
+  fmt::print(stderr, "{}{}; {}\n", interrupted ? "interrupted: " : "", rate("read", speed.read, speed.reading),
+             rate("wrote", speed.written, speed.writing));
   return interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
 }
 
@@ -159,8 +157,9 @@ ExitCode run(int argc, char** argv) {
   const HelpPage page{
       "generate", "",
       "Continues prompts with text from a model, token by token. A text ends where the model ends it, at "
-      "a --stop or after --max-tokens. <s> stands before each prompt if the tokenizer has it. The last "
-      "line, on standard error, tells the speed.",
+      "a --stop or after --max-tokens. <s> stands before each prompt if the tokenizer has it; an empty prompt lets "
+      "the model begin. Of several prompts, each text comes under a line [1/3], [2/3], ... The last line, on standard "
+      "error, tells the speed: of reading the prompts, and of writing after them.",
       "generate --model runs/first --prompt \"Once upon a time\" --temperature 0.7 --max-tokens 60"};
   Request request;
   cxxopts::Options options = options_of(request, page);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <span>
@@ -13,6 +14,8 @@
 
 namespace blalm {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kPrefillPiece = 512;  // tokens read at once: a long prompt takes no more memory
 
@@ -53,12 +56,17 @@ class Generation {
     sequences_.emplace_back(tokenizer_, prompt_ids(tokenizer_, prompt), options_, stream);
   }
 
-  std::vector<GeneratedText> run() {
-    std::vector<Group> groups = read_prompts();
+  std::vector<GeneratedText> run(GenerateSpeed& speed) {
+    const auto start = Clock::now();
+    std::vector<Group> groups = read_prompts(speed.read);
+    const auto middle = Clock::now();
+    speed.reading += std::chrono::duration<double>(middle - start).count();
     while (!groups.empty()) {
       for (Group& group : groups) advance(group);
       std::erase_if(groups, [](const Group& group) { return group.live.empty(); });
     }
+    speed.writing += std::chrono::duration<double>(Clock::now() - middle).count();
+    for (const Sequence& s : sequences_) speed.written += s.result.tokens;
     std::vector<GeneratedText> results;
     for (Sequence& s : sequences_) results.push_back(std::move(s.result));
     return results;
@@ -73,7 +81,7 @@ class Generation {
   };
 
   // Each prompt is read by itself, so that its state does not depend on others.
-  std::vector<Group> read_prompts() {
+  std::vector<Group> read_prompts(std::int64_t& tokens) {
     std::map<std::size_t, std::vector<std::size_t>> together;
     for (std::size_t i = 0; i < sequences_.size(); ++i)
       together[position_free_ ? 0 : sequences_[i].ids.size()].push_back(i);
@@ -86,7 +94,8 @@ class Generation {
       for (const std::size_t i : members) {
         states.emplace_back(model_, 1);
         const auto row = static_cast<std::int64_t>(states.size()) - 1;
-        logits.rows(row, row + 1).copy_from(read(sequences_[i].ids, states.back()));
+        logits.rows(row, row + 1).copy_from(read(sequences_[i].ids, states.back(), tokens));
+        if (interrupted_) return all_interrupted();
       }
       for (const DecodeState& state : states) rows.push_back({&state, 0});
       groups.push_back({std::move(members), gather(rows), logits});
@@ -94,12 +103,21 @@ class Generation {
     return groups;
   }
 
-  Tensor read(std::span<const std::int32_t> ids, DecodeState& state) {
+  std::vector<Group> all_interrupted() {
+    for (Sequence& s : sequences_) s.result.ending = Ending::interrupted;
+    return {};
+  }
+
+  // The logits after the last token; after an earlier one when it was interrupted.
+  Tensor read(std::span<const std::int32_t> ids, DecodeState& state, std::int64_t& tokens) {
     Tensor logits;
     while (!ids.empty()) {
       const std::span<const std::int32_t> piece = ids.first(std::min(kPrefillPiece, ids.size()));
       logits = prefill(model_, Tensor::from_ids({1, static_cast<std::int64_t>(piece.size())}, piece), state);
       ids = ids.subspan(piece.size());
+      tokens += static_cast<std::int64_t>(piece.size());
+      interrupted_ = options_.stop_asked && options_.stop_asked();
+      if (interrupted_) break;
     }
     return logits;
   }
@@ -194,7 +212,9 @@ Fields GenerateOptions::fields() {
   Fields f;
   f.add("max-tokens", max_tokens, "tokens after the prompt at most").at_least(1).at_most(1e9);
   f.append(sampler.fields());
-  f.add("seed", seed, "the same seed and prompt give the same text");
+  f.add("seed", seed,
+        "of the random draws: the same model, prompt and settings give the same text, on any number of threads and "
+        "whatever the other prompts; another seed gives another text");
   return f;
 }
 
@@ -208,13 +228,14 @@ std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::stri
 
 std::vector<GeneratedText> generate(LanguageModel& model, const Tokenizer& tokenizer,
                                     const std::vector<std::string>& prompts, const GenerateOptions& options,
-                                    const std::function<bool(const TokenEvent&)>& on_token) {
+                                    const std::function<bool(const TokenEvent&)>& on_token, GenerateSpeed* speed) {
   if (prompts.empty()) return {};
   Generation generation(model, tokenizer, options, on_token);
   for (std::size_t i = 0; i < prompts.size(); ++i)
     generation.add(prompts[i],
                    std::count(prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(i), prompts[i]));
-  return generation.run();
+  GenerateSpeed ignored;
+  return generation.run(speed != nullptr ? *speed : ignored);
 }
 
 }  // namespace blalm

@@ -18,6 +18,8 @@ struct GenerateOptions {
   std::uint64_t seed = 0;
   std::vector<std::string> stop;  // none of them empty
   bool ignore_end = false;        // special tokens, which end a text, may not come
+  std::function<bool()>
+      stop_asked{};  // may be empty; asked between pieces of a prompt, as on_token is after each token
 
   Fields fields();  // max-tokens, those of the sampler, seed; refers to this struct
 };
@@ -39,6 +41,12 @@ struct GeneratedText {
   Ending ending = Ending::not_yet;
 };
 
+// Tokens of prompts that were read and tokens that were drawn, and how long each took in all.
+struct GenerateSpeed {
+  std::int64_t read = 0, written = 0;
+  double reading = 0, writing = 0;  // seconds
+};
+
 // A prompt's ids, with the token <s> in front when the tokenizer has one: what a text begins with in training.
 // DataError when there is nothing at all to begin with.
 std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt);
@@ -51,9 +59,11 @@ std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::stri
 // Memory does not grow with the tokens (but for the Transformer's keys and values).
 //
 // `on_token` is told of every token, each prompt's in their order; when it returns false, all stops there. ConfigError
-// when the tokenizer has more tokens than the model; NumericError for logits that are not finite.
+// when the tokenizer has more tokens than the model; NumericError for logits that are not finite. Adds to `speed`,
+// unless it is null.
 std::vector<GeneratedText> generate(LanguageModel& model, const Tokenizer& tokenizer,
                                     const std::vector<std::string>& prompts, const GenerateOptions& options,
-                                    const std::function<bool(const TokenEvent&)>& on_token = {});
+                                    const std::function<bool(const TokenEvent&)>& on_token = {},
+                                    GenerateSpeed* speed = nullptr);
 
 }  // namespace blalm

@@ -51,13 +51,15 @@ ModelConfig config_of_folder(const ParsedOptions& parsed, const std::vector<Sett
 }
 
 ExitCode run(int argc, char** argv) {
-  ModelConfig defaults;
   Request request;
+  ModelConfig defaults = config_from(request, {});
   HelpPage page{"inspect model", "",
                 "Prints a model as a tree: names, shapes, roles, counts, bytes, operations a token. Weights are not "
                 "read and take no memory.",
                 "inspect model --preset full --size nano --vocab-size 8000 --model.swa_window 32"};
-  page.settings = "Settings of the model, which preset and size have set before:\n" + fields_help(defaults.fields());
+  page.settings =
+      fmt::format("Settings of the model, set after preset and size; defaults are those of --preset {} --size {}:\n{}",
+                  request.preset, request.size, fields_help(defaults.fields()));
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
   cxxopts::Options options = make_options(page);

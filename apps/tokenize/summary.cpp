@@ -8,6 +8,8 @@
 namespace blalm {
 namespace {
 
+constexpr std::size_t kNamed = 10;  // files that were left out
+
 using PartText = std::function<std::string(Part)>;
 
 std::string row(const char* label, const PartText& text) {
@@ -23,6 +25,12 @@ std::int64_t invalid_bytes(const PreparedData& data, Part part) {
   std::int64_t bytes = 0;
   for (const SourceReport& s : data.sources) bytes += (part == Part::train ? s.train : s.valid).invalid_bytes;
   return bytes;
+}
+
+const char* note(const SourceReport& s) {
+  if (s.capped) return "  (there is more)";
+  if (s.train.lines + s.valid.lines == 0) return "  (empty)";
+  return s.train.words + s.valid.words == 0 ? "  (only blank lines)" : "";
 }
 
 }  // namespace
@@ -60,7 +68,10 @@ std::string summary(const ReadyData& ready, const DataConfig& config, double sec
   text += fmt::format("\n{:<{}}{:>16}{:>16}\n", "words of", width, "training", "validation");
   for (const SourceReport& s : data.sources)
     text += fmt::format("{:<{}}{:>16}{:>16}{}\n", s.path.filename().string(), width, grouped(s.train.words),
-                        grouped(s.valid.words), s.capped ? "  (there is more)" : "");
+                        grouped(s.valid.words), note(s));
+  if (!ready.left_out.empty())
+    text += fmt::format("{} left out of the folders, by their names no text: {}\n", ready.left_out.size(),
+                        some_of(ready.left_out, kNamed));
 
   const std::int64_t vocabulary = ready.tokenizer.vocab_size();
   const bool trained = config.tokenizer.empty();

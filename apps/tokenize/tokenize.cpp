@@ -67,7 +67,8 @@ ExitCode prepare_folder(const Request& request) {
     fmt::print("{}", summary(data, request.data, seconds.count()));
     return ExitCode::kDone;
   } catch (const Interrupted&) {
-    fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' holds no prepared data\n", request.out.string());
+    fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' {}\n", request.out.string(),
+               folder.is_new() ? "was not made" : "is as it was");
     return ExitCode::kInterrupted;
   }
 }
@@ -83,13 +84,15 @@ ExitCode run(int argc, char** argv) {
   const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
   const std::vector<std::string> input = take_list(arguments, "input"), valid = take_list(arguments, "valid");
   cxxopts::Options options = make_options(page);
+  const auto text = [] { return cxxopts::value<std::string>(); };
   options.add_options()(
-      "input", "FILE...: training text, also .jsonl, .xz, .gz, .zst; FILE:1M for its first million words; folders",
-      cxxopts::value<std::string>())("valid", "FILE...: validation text; none: a share of the training lines",
-                                     cxxopts::value<std::string>())(
-      "vocab-size", "tokens of the tokenizer that is trained (default: 8000)", cxxopts::value<std::string>())(
-      "tokenizer", "tokenizer.json, or a folder that holds one, to use instead", cxxopts::value<std::string>())(
-      "out", "folder to write", cxxopts::value<std::string>());
+      "input",
+      "training text: files, also .jsonl, .xz, .gz, .zst, or folders of them; FILE:1M takes the first "
+      "million words",
+      text(), "FILE...")("valid", "validation text, in the same way (default: a share of the training lines)", text(),
+                         "FILE...")("vocab-size", "tokens of the tokenizer that is trained (default: 8000)", text(),
+                                    "N")("tokenizer", "a tokenizer.json, or a folder that holds one, to use instead",
+                                         text(), "FILE")("out", "folder to write", text(), "DIR");
   const ParsedOptions parsed = parse_options(options, page, std::move(arguments));
   if (parsed.help) return ExitCode::kDone;
   refuse_positional(parsed, page);

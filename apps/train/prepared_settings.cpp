@@ -51,8 +51,13 @@ void take_prepared_settings(RunConfig& config, const std::vector<Setting>& given
        {"vocab_size", "words", "separator", "bos", "eos", "valid_share", "json_field", "strip_lines"}) {
     const std::string path = std::string("data.") + key;
     const Field& field = fields.at(path);
+    const Setting* setting = last_of(given, path);
     const auto value = known.find(key);
-    if (value == known.end()) {  // of a tokenizer that was given, or prepared by an older program
+    if (value == known.end()) {  // it had validation files, or an older program prepared it
+      if (setting != nullptr)
+        throw ConfigError(expected_got(origin_of(*setting),
+                                       fmt::format("none, for the prepared data '{}' tells of none", folder),
+                                       field.get(), "leave it out, or prepare the text again"));
       field.set(default_fields.at(path).get());
       config.left_out.push_back(path);
       continue;
@@ -60,7 +65,6 @@ void take_prepared_settings(RunConfig& config, const std::vector<Setting>& given
     // A vocabulary may have come out smaller than it was asked for: both are right.
     const auto asked = prepared.settings.find(key);
     const std::string now = field.get();
-    const Setting* setting = last_of(given, path);
     if (setting != nullptr && now != value->second && (asked == prepared.settings.end() || now != asked->second))
       throw ConfigError(expected_got(origin_of(*setting),
                                      fmt::format("{}, as in the prepared data '{}'", value->second, folder), now,

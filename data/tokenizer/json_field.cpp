@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "blalm/core/error.h"
+#include "blalm/data/tokenizer/utf8.h"
 
 namespace blalm {
 namespace {
@@ -12,12 +13,13 @@ namespace {
 using nlohmann::json;
 
 const json kNull;
-constexpr int kMaxDepth = 64;  // copying and writing a document recurse
+constexpr std::size_t kMostOfName = 60;  // in messages: bytes of a key
+constexpr int kMaxDepth = 64;            // copying and writing a document recurse
 
 std::string describe(const json& value) {
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
-    return text.size() <= 60 ? text : fmt::format("a string of {} bytes", text.size());
+    return text.size() <= 60 ? utf8::printable(text) : fmt::format("a string of {} bytes", text.size());
   }
   if (value.is_array() || value.is_object()) {
     return fmt::format("an {} of {}", value.is_array() ? "array" : "object", value.size());
@@ -25,9 +27,24 @@ std::string describe(const json& value) {
   return value.dump();
 }
 
+// What the parser says, without the names of its own errors and bounded: it repeats all of the token that it met.
+std::string error_in(std::string_view text, std::string_view message) {
+  constexpr std::size_t kMost = 200;
+  const auto drop = [&](std::string_view start) {
+    if (message.starts_with(start)) message.remove_prefix(start.size());
+  };
+  if (const std::size_t end = message.find("] "); message.starts_with('[') && end != message.npos)
+    message.remove_prefix(end + 2);
+  drop("parse error ");
+  const bool one_line = text.find('\n') == text.npos;
+  if (one_line) drop("at line 1, ");
+  const char* where = message.starts_with("at ") ? " " : message.starts_with("column ") ? " at " : ": ";
+  return fmt::format("an error{}{}", where, utf8::beginning(message, kMost));
+}
+
 }  // namespace
 
-json JsonField::parse(std::string_view text, const std::string& file) {
+json JsonField::parse(std::string_view text, const std::string& file, std::string_view hint) {
   const auto check_depth = [&](int depth, json::parse_event_t, json&) {
     if (depth > kMaxDepth) {
       throw FormatError(expected_got(file, fmt::format("JSON at most {} levels deep", kMaxDepth), "more"));
@@ -37,7 +54,7 @@ json JsonField::parse(std::string_view text, const std::string& file) {
   try {
     return json::parse(text.begin(), text.end(), check_depth);
   } catch (const json::exception& error) {
-    throw FormatError(expected_got(file, "JSON", error.what()));
+    throw FormatError(expected_got(file, "JSON", error_in(text, error.what()), hint));
   }
 }
 
@@ -47,7 +64,7 @@ bool JsonField::is_object() const { return value_->is_object(); }
 JsonField JsonField::operator[](std::string_view key) const {
   if (!value_->is_object()) fail("an object");
   const auto found = value_->find(key);
-  std::string name = name_.ends_with(": ") ? fmt::format("{}{}", name_, key) : fmt::format("{}.{}", name_, key);
+  std::string name = fmt::format("{}{}{}", name_, name_.ends_with(": ") ? "" : ".", utf8::beginning(key, kMostOfName));
   return {found == value_->end() ? kNull : *found, std::move(name)};
 }
 
@@ -84,10 +101,11 @@ std::int64_t JsonField::integer(std::int64_t least, std::int64_t most) const {
 
 bool JsonField::boolean_or(bool otherwise) const { return is_null() ? otherwise : boolean(); }
 
+std::string JsonField::described() const { return describe(*value_); }
+
 void JsonField::fail(std::string_view expected, std::string_view hint) const {
   const bool whole_file = name_.ends_with(": ");
-  throw FormatError(
-      expected_got(whole_file ? name_.substr(0, name_.size() - 2) : name_, expected, describe(*value_), hint));
+  throw FormatError(expected_got(whole_file ? name_.substr(0, name_.size() - 2) : name_, expected, described(), hint));
 }
 
 }  // namespace blalm

@@ -18,7 +18,7 @@ class JsonField {
   static JsonField root(const nlohmann::json& document, const std::string& file) { return {document, file + ": "}; }
 
   // Parses `text`. FormatError for what is not JSON, is not valid UTF-8, or nests deeper than 64.
-  static nlohmann::json parse(std::string_view text, const std::string& file);
+  static nlohmann::json parse(std::string_view text, const std::string& file, std::string_view hint = {});
 
   const nlohmann::json& value() const { return *value_; }
   const std::string& name() const { return name_; }
@@ -35,6 +35,7 @@ class JsonField {
   std::int64_t integer(std::int64_t least, std::int64_t most) const;
   bool boolean_or(bool otherwise) const;  // `otherwise` where the field is null
 
+  std::string described() const;  // for a message: its kind or its short value
   [[noreturn]] void fail(std::string_view expected, std::string_view hint = {}) const;
 
  private:

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "blalm/core/error.h"
+#include "blalm/data/tokenizer/utf8.h"
 
 namespace blalm {
 namespace {
@@ -63,7 +64,7 @@ Regex::Regex(const std::string& pattern, std::string where) : where_(std::move(w
   code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions, &error, &at,
                             context.get()));
   if (!code_) {
-    throw FormatError(expected_got(where_, "a regular expression", fmt::format("'{}'", pattern),
+    throw FormatError(expected_got(where_, "a regular expression", fmt::format("'{}'", utf8::beginning(pattern, 200)),
                                    fmt::format("at byte {}: {}", at, message_of(error))));
   }
   compiled_ = pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE) == 0;

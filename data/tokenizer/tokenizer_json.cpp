@@ -6,12 +6,15 @@
 #include "blalm/data/tokenizer/byte_level.h"
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
+#include "blalm/data/tokenizer/utf8.h"
 
 namespace blalm {
 namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
+
+std::string in_quotes(std::string_view spelling) { return fmt::format("'{}'", utf8::beginning(spelling, 60)); }
 
 // Memory grows with the largest id: a file may leave gaps, but not claim what it does not hold.
 std::int64_t largest_id(std::size_t tokens) { return static_cast<std::int64_t>(tokens) * 4 + 65536; }
@@ -24,7 +27,7 @@ Vocabulary read_vocabulary(const JsonField& field) {
     const JsonField entry = field[spelling];
     const auto id = static_cast<std::int32_t>(entry.integer(0, most));
     if (spelling.empty()) entry.fail("no empty token");
-    if (vocabulary.contains(id)) entry.fail("an id of its own", fmt::format("'{}' has it", vocabulary[id].spelling));
+    if (vocabulary.contains(id)) entry.fail("an id of its own", in_quotes(vocabulary[id].spelling) + " has it");
     vocabulary.add(id, {spelling, byte_level::unspell(spelling).value_or(spelling), false, true});
   }
   return vocabulary;
@@ -49,7 +52,7 @@ std::vector<AddedToken> read_added_tokens(const JsonField& field, Vocabulary& vo
     if (known && *known != token.id) entry["id"].fail(fmt::format("{}, its id in the vocabulary", *known));
     if (!known) {
       if (vocabulary.contains(token.id)) {
-        entry["id"].fail("an id of its own", fmt::format("'{}' has it", vocabulary[token.id].spelling));
+        entry["id"].fail("an id of its own", in_quotes(vocabulary[token.id].spelling) + " has it");
       }
       vocabulary.add(token.id, {token.content, token.content, token.special, false});
     }
@@ -77,7 +80,7 @@ std::vector<Merge> read_merges(const JsonField& field, const Vocabulary& vocabul
     const auto [left, right] = read_pair(entry);
     const auto id = [&](const std::string& spelling) {
       const auto found = vocabulary.find_in_model(spelling);
-      if (!found) entry.fail("tokens of the vocabulary", fmt::format("'{}' is not there", spelling));
+      if (!found) entry.fail("tokens of the vocabulary", in_quotes(spelling) + " is not there");
       return *found;
     };
     merges.push_back({{id(left), id(right)}, id(left + right)});

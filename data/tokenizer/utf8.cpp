@@ -1,5 +1,6 @@
 #include "blalm/data/tokenizer/utf8.h"
 
+#include <fmt/format.h>
 #include <utf8proc.h>
 
 #include <algorithm>
@@ -102,6 +103,29 @@ std::size_t incomplete_suffix(std::string_view text) {
     return fits ? size : 0;
   }
   return 0;
+}
+
+std::string printable(std::string_view text) {
+  std::string line;
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = decode(text, at);
+    const std::size_t size = std::max<std::size_t>(point.size, 1);
+    if (text[at] == '\n')
+      line += "\\n";
+    else if (point.size == 0 || point.value < 0x20 || (point.value >= 0x7f && point.value < 0xa0))
+      for (const char byte : text.substr(at, size)) line += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+    else
+      line += text.substr(at, size);
+    at += size;
+  }
+  return line;
+}
+
+std::string beginning(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return printable(text);
+  std::string_view kept = text.substr(0, most);
+  kept.remove_suffix(incomplete_suffix(kept));
+  return printable(kept) + "...";
 }
 
 bool is_space(char32_t value) {

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cassert>
+
 #include "blalm/autograd/modes.h"
 #include "blalm/core/error.h"
 #include "blalm/kernels/accumulate.h"
@@ -27,6 +30,16 @@ Op::Op(std::string_view name, std::span<const Var> inputs, Location where)
   if (tape_ != nullptr && !tape_->recording()) tape_ = nullptr;
   inputs_.reserve(inputs.size());
   for (const Var& v : inputs) inputs_.push_back({v.id(), v.shape(), v.dtype(), v.defined()});
+  if (tape_ == nullptr) return;
+  for (const Var& v : inputs) {
+    if (!v.requires_grad() || v.value().numel() == 0) continue;
+    const NodeId maker = tape_->values_[static_cast<std::size_t>(v.id())].producer;
+    if (maker < 0) continue;
+    const Node& node = tape_->nodes_[static_cast<std::size_t>(maker)];
+    if (node.remake && node.outputs[static_cast<std::size_t>(node.remade_output)] == v.id() &&
+        node.remade_version == v.value().version())
+      remakable_.push_back({v.value().raw(), v.value().bytes(), maker});
+  }
 }
 
 void Op::record_on(Tape& tape) {
@@ -48,6 +61,11 @@ std::vector<Var> Op::finish(std::span<const Tensor> outputs, std::vector<Tensor>
     }
     return results;
   }
+  for (const Tensor& t : saved)
+    if (t.defined() && t.storage()->inference)
+      throw ConfigError(
+          fmt::format("[{}] cannot save a tensor made in inference mode for backward (clone() it first), at {}", name_,
+                      place(where_)));
   const auto id = static_cast<NodeId>(tape_->nodes_.size());
   Node& node = tape_->nodes_.emplace_back();
   node.op = name_;
@@ -59,16 +77,21 @@ std::vector<Var> Op::finish(std::span<const Tensor> outputs, std::vector<Tensor>
   node.saved.reserve(saved.size());
   for (Tensor& t : saved) {
     if (t.defined()) {
-      if (t.storage()->inference)
-        throw ConfigError(
-            fmt::format("[{}] cannot save a tensor made in inference mode for backward (clone() it first), at {}",
-                        name_, place(where_)));
+      const auto again = std::ranges::find_if(
+          remakable_, [&](const Remakable& r) { return r.bytes == t.bytes() && r.data == t.raw(); });
+      if (again != remakable_.end()) {
+        node.saved.push_back({Tensor(), 0, again->maker, t.shape()});
+        continue;
+      }
       node.saved_bytes += t.bytes();
     }
     const std::uint32_t version = t.version();
     node.saved.push_back({std::move(t), version});
   }
   node.backward = std::move(backward);
+  node.remake = std::move(remake_);
+  node.remade_output = remade_output_;
+  node.remade_version = outputs[static_cast<std::size_t>(remade_output_)].version();
   for (const Tensor& t : outputs) {
     results.push_back(tape_->add_value(t, id));
     node.outputs.push_back(results.back().id());
@@ -93,8 +116,14 @@ bool Backward::has_dout(int output) const {
 
 bool Backward::want(int input) const { return node().inputs[static_cast<std::size_t>(input)].id != kConstant; }
 
-const Tensor& Backward::saved(int index) const {
-  const SavedTensor& s = node().saved[static_cast<std::size_t>(index)];
+const Tensor& Backward::saved(int index) {
+  SavedTensor& s = tape_.nodes_[static_cast<std::size_t>(id_)].saved[static_cast<std::size_t>(index)];
+  if (s.maker >= 0 && !s.tensor.defined()) {
+    const auto start = std::chrono::steady_clock::now();
+    s.tensor = tape_.remade(s.maker).reshape(s.shape);
+    s.version = s.tensor.version();
+    remaking_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
   if (s.tensor.defined() && s.tensor.version() != s.version)
     throw NumericError(
         fmt::format("[{}] a tensor saved for backward at {} was overwritten at {} (clone() it before writing)",
@@ -115,6 +144,7 @@ void Backward::give(int input, Tensor gradient) {
 }
 
 Backward::Slot Backward::slot(int input) {
+  assert(want(input));
   Value& v = tape_.values_[static_cast<std::size_t>(node().inputs[static_cast<std::size_t>(input)].id)];
   if (observed_) {
     Tensor& given = given_[static_cast<std::size_t>(input)];

@@ -30,6 +30,13 @@ class Op {
   void ran(std::string_view implementation) { implementation_ = implementation; }
   void flops(double n) { flops_ = n; }
 
+  // A result that is cheap to make again from what this operation saves: later nodes of the tape that save it keep
+  // nothing, and `remake` runs when the reverse sweep reaches the first of them. It must give the same bits.
+  void remakes(RemakeFunction remake, int output = 0) {
+    remake_ = std::move(remake);
+    remade_output_ = output;
+  }
+
   // The result. `saved` reaches the backward function as back.saved(0), back.saved(1), …
   Var finish(Tensor output, std::vector<Tensor> saved, BackwardFunction backward);
   std::vector<Var> finish(std::span<const Tensor> outputs, std::vector<Tensor> saved, BackwardFunction backward);
@@ -41,7 +48,16 @@ class Op {
   Tape* tape_ = nullptr;
   std::string_view implementation_ = "reference";
   double flops_ = 0;
+  RemakeFunction remake_;
+  int remade_output_ = 0;
   std::chrono::steady_clock::time_point start_;
+  // Inputs that other nodes can make again.
+  struct Remakable {
+    const void* data;
+    std::int64_t bytes;
+    NodeId maker;
+  };
+  std::vector<Remakable> remakable_;
 };
 
 // What a node's backward function sees.
@@ -52,11 +68,11 @@ class Backward {
   bool has_dout(int output = 0) const;
   // Whether the gradient of an input is asked for: compute no other.
   bool want(int input) const;
-  // A tensor saved in the forward pass. NumericError, naming both places, when it was written since.
-  const Tensor& saved(int index) const;
+  // A tensor saved in the forward pass, or made again. NumericError, naming both places, when it was written since.
+  const Tensor& saved(int index);
   // Adds to the gradient of an input. Ignored when not wanted.
   void give(int input, Tensor gradient);
-  // A buffer to write the gradient of an input into: to overwrite when add is false, to add to when it is true.
+  // A buffer to write the gradient of a wanted input into: to overwrite when add is false, to add to when it is true.
   struct Slot {
     Tensor buffer;
     bool add = false;
@@ -72,9 +88,10 @@ class Backward {
 
   Tape& tape_;
   NodeId id_;
-  bool observed_;              // by hooks: gradients stay apart, in given_
-  std::vector<Tensor> given_;  // one an input
-  std::vector<Tensor> zeros_;  // stand-ins for missing output gradients
+  bool observed_;                // by hooks: gradients stay apart, in given_
+  std::vector<Tensor> given_;    // one an input
+  std::vector<Tensor> zeros_;    // stand-ins for missing output gradients
+  double remaking_seconds_ = 0;  // spent for other nodes, in saved()
 };
 
 }  // namespace blalm

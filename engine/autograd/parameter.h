@@ -19,6 +19,11 @@ struct Parameter {
 
   // Forgets the gradient but keeps its buffer.
   void zero_grad() { has_grad = false; }
+  // Forgets both: until backward needs the buffer, others can use its memory.
+  void release_grad() {
+    has_grad = false;
+    grad = Tensor();
+  }
 };
 
 }  // namespace blalm

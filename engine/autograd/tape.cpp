@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cassert>
 #include <chrono>
 #include <unordered_set>
 
@@ -79,7 +80,9 @@ void Tape::on_gradient(const Var& v, GradientHook hook) {
   gradient_hooks_[v.id()].push_back(std::move(hook));
 }
 void Tape::on_node(NodeId node, BackwardHook hook) {
-  if (!rehearsing()) node_hooks_[node].push_back(std::move(hook));
+  if (rehearsing()) return;
+  assert(index(node) < nodes_.size());
+  node_hooks_[node].push_back(std::move(hook));
 }
 void Tape::on_node(const Var& output, BackwardHook hook) {
   if (rehearsing() && !output.requires_grad()) return;
@@ -167,7 +170,8 @@ void Tape::run_node(NodeId id) {
     const bool observed = !backward_hooks_.empty() || own != node_hooks_.end();
     Backward context(*this, id, observed);
     node.backward(context);
-    node.backward_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    node.backward_seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() - context.remaking_seconds_;
     if (observed) {
       for (auto& hook : backward_hooks_) hook(*this, node, context.given_);
       if (own != node_hooks_.end())
@@ -188,9 +192,22 @@ void Tape::run_node(NodeId id) {
     }
   }
   node.saved.clear();
+  node.remade = Tensor();
+  node.remake = nullptr;
   node.backward = nullptr;
   for (ValueId out : node.outputs)
     if (!values_[index(out)].retain) values_[index(out)].grad = Tensor();
+}
+
+const Tensor& Tape::remade(NodeId id) {
+  Node& node = nodes_[index(id)];
+  if (!node.remade.defined()) {
+    const auto start = std::chrono::steady_clock::now();
+    Backward context(*this, id, false);
+    node.remade = node.remake(context);
+    node.backward_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return node.remade;
 }
 
 void Tape::clear() {

@@ -24,10 +24,16 @@ class Backward;
 using NodeId = std::int32_t;
 using BackwardFunction = std::function<void(Backward&)>;
 
-// A tensor kept for the backward pass, with the version it had: a write in between is an error.
+// Makes a result of a node again from what the node saved.
+using RemakeFunction = std::function<Tensor(Backward&)>;
+
+// A tensor kept for the backward pass, with the version it had: a write in between is an error. Or, with nothing kept,
+// the node that makes it again when backward asks for it.
 struct SavedTensor {
   Tensor tensor;
   std::uint32_t version = 0;
+  NodeId maker = -1;
+  Shape shape{};
 };
 
 struct NodeInput {
@@ -51,6 +57,10 @@ struct Node {
   double forward_seconds = 0;
   double backward_seconds = 0;
   BackwardFunction backward;
+  RemakeFunction remake;  // of the result `remade_output`, if nodes that save it need not keep it
+  int remade_output = 0;
+  std::uint32_t remade_version = 0;  // of that result when the node had run: what was written to since is kept
+  Tensor remade;                     // while the reverse sweep needs it
 };
 
 // One value that the tape follows.
@@ -137,6 +147,8 @@ class Tape {
   Var add_value(Tensor value, NodeId producer);
   void add_gradient(ValueId id, Tensor gradient);
   void run_node(NodeId id);
+  // The result of a node that can make it again; the time is the node's.
+  const Tensor& remade(NodeId id);
   void run_gradient_hooks(ValueId id);
 
   std::vector<Node> nodes_;

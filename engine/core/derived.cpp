@@ -49,4 +49,13 @@ Tensor derived_copy(const Tensor& source, const void* form, const std::function<
   return copies.list.back().tensor;
 }
 
+void drop_derived(const Tensor& source) {
+  if (!source.defined()) return;
+  std::atomic<Derived*>& slot = const_cast<Storage*>(source.storage())->derived;
+  if (auto* there = static_cast<Copies*>(slot.load(std::memory_order_acquire)); there != nullptr) {
+    std::lock_guard lock(there->mutex);
+    there->list.clear();
+  }
+}
+
 }  // namespace blalm

@@ -13,4 +13,7 @@ namespace blalm {
 // the whole program: take the address of something of the caller's. Thread-safe, one caller a storage at a time.
 Tensor derived_copy(const Tensor& source, const void* form, const std::function<Tensor(const Tensor& last)>& make);
 
+// Frees the copies of `source`, for when those of another step would only be thrown away.
+void drop_derived(const Tensor& source);
+
 }  // namespace blalm

@@ -27,5 +27,6 @@ std::string_view name_of(DType dtype) {
 bool is_floating(DType dtype) { return dtype != DType::i32; }
 
 DType compute_dtype(DType dtype) { return dtype == DType::bf16 ? DType::f32 : dtype; }
+DType wide_dtype(DType dtype) { return dtype == DType::f32 ? DType::f64 : dtype; }
 
 }  // namespace blalm

@@ -62,10 +62,11 @@ using Compute = std::conditional_t<std::is_same_v<T, BFloat16>, float, T>;
 template <class C>
 using Wide = std::conditional_t<std::is_same_v<C, float>, double, C>;
 
-std::int64_t size_of(DType dtype);        // bytes of one element
-std::string_view name_of(DType dtype);    // "f32"
-bool is_floating(DType dtype);            // everything but i32
-DType compute_dtype(DType dtype);         // the DType of Compute<T>
+std::int64_t size_of(DType dtype);      // bytes of one element
+std::string_view name_of(DType dtype);  // "f32"
+bool is_floating(DType dtype);          // everything but i32
+DType compute_dtype(DType dtype);       // the DType of Compute<T>
+DType wide_dtype(DType dtype);          // the DType of Wide<T>
 
 template <class T>
 struct TypeTag {
@@ -86,8 +87,10 @@ decltype(auto) visit_floating(DType dtype, F&& f) {
 // The real part decides wherever a formula compares or branches, so that the complex step stays valid.
 template <class T>
 inline auto real_part(const T& x) {
-  if constexpr (std::is_same_v<T, Complex>) return x.real();
-  else return static_cast<Compute<T>>(x);
+  if constexpr (std::is_same_v<T, Complex>)
+    return x.real();
+  else
+    return static_cast<Compute<T>>(x);
 }
 
 }  // namespace blalm

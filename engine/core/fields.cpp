@@ -35,6 +35,46 @@ std::optional<T> parse_integer(std::string_view text) {
   return static_cast<T>(value);
 }
 
+// Insertions, deletions and replacements that make b of a.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// Nothing when that is too far to be a slip: of a short name half is kept, so that base is no misspelt huge.
+std::optional<std::size_t> distance_of_slip(std::string_view name, std::string_view candidate) {
+  const std::size_t limit = std::min(std::max<std::size_t>(3, name.size() / 3), name.size() / 2);
+  const std::size_t distance = edit_distance(name, candidate);
+  return distance <= limit ? std::optional(distance) : std::nullopt;
+}
+
+struct Path {
+  std::string_view section, key;
+};
+Path split_path(std::string_view path) {
+  const std::size_t dot = path.rfind('.');
+  return dot == std::string_view::npos ? Path{"", path} : Path{path.substr(0, dot), path.substr(dot + 1)};
+}
+
+// The key has to be near whatever its section is: that both stand in [train] makes no train.run of train.lr. Another
+// section costs little, for optim.lr is what train.lr means.
+std::optional<std::size_t> distance_of_paths(std::string_view name, std::string_view candidate) {
+  const Path given = split_path(name), known = split_path(candidate);
+  const auto key = distance_of_slip(given.key, known.key);
+  if (!key) return {};
+  return *key + std::min<std::size_t>(2, edit_distance(given.section, known.section));
+}
+
 }  // namespace
 
 void Field::check_number(double value, std::string_view text) const {
@@ -47,7 +87,9 @@ void Field::check_number(double value, std::string_view text) const {
 }
 
 void Field::set(std::string_view text) const {
-  const auto refuse = [&](std::string_view expected) { throw ConfigError(expected_got(path(), expected, text)); };
+  const auto refuse = [&](std::string_view expected) {
+    throw ConfigError(expected_got(path(), expected, text.empty() ? "nothing" : text));
+  };
   switch (kind) {
     case FieldKind::integer: {
       const auto value = parse_integer<std::int64_t>(text);
@@ -179,24 +221,12 @@ std::vector<std::string> split_list(std::string_view text) {
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
   std::string best;
-  // Of a short name half is kept: base is no misspelt huge.
-  std::size_t best_distance = std::min(std::max<std::size_t>(3, name.size() / 3), name.size() / 2) + 1;
+  std::size_t best_distance = std::string::npos;
   for (const std::string& c : candidates) {
-    std::vector<std::size_t> row(c.size() + 1);
-    for (std::size_t j = 0; j <= c.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= name.size(); ++i) {
-      std::size_t diagonal = row[0];
-      row[0] = i;
-      for (std::size_t j = 1; j <= c.size(); ++j) {
-        const std::size_t replaced = diagonal + (name[i - 1] == c[j - 1] ? 0 : 1);
-        diagonal = row[j];
-        row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = c;
-    }
+    const std::optional<std::size_t> distance = distance_of_paths(name, c);
+    if (!distance || *distance >= best_distance) continue;
+    best_distance = *distance;
+    best = c;
   }
   return best;
 }

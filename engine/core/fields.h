@@ -124,7 +124,8 @@ class Fields {
 std::string join_list(const std::vector<std::string>& items);
 std::vector<std::string> split_list(std::string_view text);
 
-// The candidate with the smallest edit distance to `name`; empty when none comes near.
+// The candidate with the smallest edit distance to `name`; empty when none comes near. What stands before the last dot
+// is a section: the key alone has to be near.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace blalm

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -13,11 +14,18 @@
 #include <vector>
 
 #include "blalm/core/error.h"
+#include "blalm/core/heap.h"
 #include "blalm/core/parallel.h"
 
 namespace blalm {
 namespace {
 
+// Blocks of this size and more come from the heap.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kLarge = SIZE_MAX;  // blocks of the system's, around which the sanitizer watches
+#else
+constexpr std::size_t kLarge = std::size_t{1} << 20;
+#endif
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 std::size_t block_bytes(std::size_t usable) { return usable + sizeof(Storage); }
@@ -46,7 +54,12 @@ Storage* make_storage(std::size_t usable) {
 struct Pool::Impl {
   mutable std::mutex mutex;
   std::unordered_map<std::size_t, std::vector<Storage*>> free;
+  std::size_t cached = 0;  // bytes in `free`
+  Heap heap;
   PoolStats stats;
+
+  Storage* from_class(std::size_t usable);
+  Storage* from_heap(std::size_t usable);
 };
 
 // Neither is ever destroyed: tensors in other static objects may be released later.
@@ -67,46 +80,59 @@ std::size_t Pool::size_class(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+// A free block of the class, or a new one from the system; null when that has no more.
+Storage* Pool::Impl::from_class(std::size_t usable) {
+  {
+    std::lock_guard lock(mutex);
+    if (auto it = free.find(usable); it != free.end() && !it->second.empty()) {
+      Storage* storage = it->second.back();
+      it->second.pop_back();
+      stats.reuses += 1;
+      cached -= usable;
+      return new (storage) Storage;
+    }
+  }
+  Storage* storage = make_storage(usable);
+  if (storage == nullptr) return nullptr;
+  std::lock_guard lock(mutex);
+  stats.system_allocations += 1;
+  // Scratch of the threads of a team: how many hold theirs at the same time is chance, so there is one for each.
+  if (in_parallel()) {
+    std::vector<Storage*>& spare = free[usable];
+    while (spare.size() + 1 < static_cast<std::size_t>(num_threads())) {
+      Storage* more = make_storage(usable);
+      if (more == nullptr) break;
+      spare.push_back(more);
+      stats.system_allocations += 1;
+      cached += usable;
+    }
+  }
+  return storage;
+}
+
+Storage* Pool::Impl::from_heap(std::size_t usable) {
+  std::lock_guard lock(mutex);
+  bool grew = false;
+  void* memory = heap.acquire(block_bytes(usable), grew);
+  if (memory == nullptr) return nullptr;
+  (grew ? stats.system_allocations : stats.reuses) += 1;
+  return new (memory) Storage;
+}
+
 Storage* Pool::acquire(std::size_t bytes) {
   if (bytes > (std::size_t{1} << 62)) throw DataError(fmt::format("[pool] out of memory: {} bytes asked for", bytes));
-  const std::size_t usable = size_class(bytes);
   Impl& p = impl();
-  Storage* storage = nullptr;
-  {
-    std::lock_guard lock(p.mutex);
-    if (auto it = p.free.find(usable); it != p.free.end() && !it->second.empty()) {
-      storage = it->second.back();
-      it->second.pop_back();
-      p.stats.reuses += 1;
-      p.stats.cached_bytes -= static_cast<std::int64_t>(usable);
-    }
-  }
+  // Which thread of a team asks first is chance, and so would be the places in the heap.
+  const bool large = bytes >= kLarge && !in_parallel();
+  const std::size_t usable = large ? (bytes + 63) / 64 * 64 : size_class(bytes);
+  const auto get = [&] { return large ? p.from_heap(usable) : p.from_class(usable); };
+  Storage* storage = get();
   if (storage == nullptr) {
-    storage = make_storage(usable);
-    if (storage == nullptr) {
-      trim();
-      storage = make_storage(usable);
-    }
-    if (storage == nullptr) throw DataError(fmt::format("[pool] out of memory: {} bytes asked for", usable));
-    std::lock_guard lock(p.mutex);
-    p.stats.system_allocations += 1;
-    // Scratch of the threads of a team: how many hold theirs at the same time is chance, so there is one for each.
-    if (in_parallel()) {
-      std::vector<Storage*>& spare = p.free[usable];
-      while (spare.size() + 1 < static_cast<std::size_t>(num_threads())) {
-        Storage* more = make_storage(usable);
-        if (more == nullptr) break;
-        spare.push_back(more);
-        p.stats.system_allocations += 1;
-        p.stats.cached_bytes += static_cast<std::int64_t>(usable);
-      }
-    }
-  } else {
-    storage->references.store(1, std::memory_order_relaxed);
-    storage->version.store(0, std::memory_order_relaxed);
-    storage->last_write = {};
-    storage->inference = false;
+    trim();
+    storage = get();
   }
+  if (storage == nullptr) throw DataError(fmt::format("[pool] out of memory: {} bytes asked for", usable));
+  storage->bytes = usable;
   {
     std::lock_guard lock(p.mutex);
     p.stats.live_bytes += static_cast<std::int64_t>(usable);
@@ -121,8 +147,14 @@ void Pool::release(Storage* storage) {
   Impl& p = impl();
   std::lock_guard lock(p.mutex);
   p.stats.live_bytes -= static_cast<std::int64_t>(storage->bytes);
-  p.stats.cached_bytes += static_cast<std::int64_t>(storage->bytes);
-  p.free[storage->bytes].push_back(storage);
+  if (p.heap.owns(storage)) {
+    p.heap.release(storage, block_bytes(storage->bytes));
+  } else {
+    p.cached += storage->bytes;
+    std::vector<Storage*>& list = p.free[storage->bytes];
+    assert(std::find(list.begin(), list.end(), storage) == list.end());  // given back once
+    list.push_back(storage);
+  }
 }
 
 void Pool::trim() {
@@ -134,12 +166,16 @@ void Pool::trim() {
       std::free(storage);
     }
   p.free.clear();
-  p.stats.cached_bytes = 0;
+  p.cached = 0;
+  p.heap.trim();
 }
 
 PoolStats Pool::stats() const {
-  std::lock_guard lock(impl().mutex);
-  return impl().stats;
+  Impl& p = impl();
+  std::lock_guard lock(p.mutex);
+  PoolStats stats = p.stats;
+  stats.cached_bytes = static_cast<std::int64_t>(p.cached + p.heap.cached());
+  return stats;
 }
 
 void Pool::reset_peak() {

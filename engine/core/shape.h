@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -20,7 +21,10 @@ class Shape {
   int rank() const { return rank_; }
   // Size of an axis; a negative axis counts from the end. Throws ShapeError when out of range.
   std::int64_t dim(int axis) const;
-  std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
+  std::int64_t operator[](int axis) const {
+    assert(axis >= 0 && axis < rank_);
+    return dims_[static_cast<std::size_t>(axis)];
+  }
   // Product of all sizes; construction has made sure that it fits.
   std::int64_t numel() const;
   // Axis counted from the front, for a possibly negative one.

@@ -7,12 +7,15 @@
 #include <utility>
 
 #include "blalm/core/error.h"
+#include "blalm/core/narrow.h"
+#include "blalm/core/parallel.h"
 
 namespace blalm {
 namespace {
 
 template <class From, class To>
-void convert(const From* from, To* to, std::int64_t n) {
+void convert_range(const From* from, To* to, std::int64_t n) {
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, BFloat16>) return narrow(from, to, n);
   for (std::int64_t i = 0; i < n; ++i) {
     if constexpr (std::is_same_v<To, Complex> || std::is_same_v<From, Complex>) {
       if constexpr (std::is_same_v<To, Complex> && std::is_same_v<From, Complex>)
@@ -25,6 +28,12 @@ void convert(const From* from, To* to, std::int64_t n) {
       to[i] = static_cast<To>(static_cast<Compute<To>>(static_cast<Compute<From>>(from[i])));
     }
   }
+}
+
+template <class From, class To>
+void convert(const From* from, To* to, std::int64_t n) {
+  parallel_for(n, 0.5,
+               [=](std::int64_t begin, std::int64_t end) { convert_range(from + begin, to + begin, end - begin); });
 }
 
 template <class F>
@@ -42,8 +51,11 @@ void Tensor::retain() const {
 }
 
 void Tensor::release() {
-  if (storage_ != nullptr && storage_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
-    Pool::instance().release(storage_);
+  if (storage_ != nullptr) {
+    const std::int32_t before = storage_->references.fetch_sub(1, std::memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1) Pool::instance().release(storage_);
+  }
   storage_ = nullptr;
 }
 
@@ -120,13 +132,18 @@ template Tensor Tensor::from<std::int32_t>(const Shape&, std::span<const std::in
 
 std::string Tensor::str() const { return defined() ? fmt::format("{}{}", name_of(dtype_), shape_.str()) : "undefined"; }
 
+bool Tensor::inside_storage() const {
+  return defined() && numel_ == shape_.numel() && offset_ >= 0 &&
+         offset_ + bytes() <= static_cast<std::int64_t>(storage_->bytes);
+}
+
 const void* Tensor::raw() const {
-  assert(defined());
+  assert(inside_storage());
   return storage_->data() + offset_;
 }
 
 void* Tensor::mutable_raw(Location where) const {
-  assert(defined());
+  assert(inside_storage());
   storage_->version.fetch_add(1, std::memory_order_acq_rel);
   storage_->last_write = where;
   return storage_->data() + offset_;
@@ -135,16 +152,18 @@ void* Tensor::mutable_raw(Location where) const {
 Tensor Tensor::reshape(std::span<const std::int64_t> dims) const {
   std::int64_t known = 1;
   int unknown = -1;
+  bool overflow = false;
   for (std::size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] == -1 && unknown < 0)
       unknown = static_cast<int>(i);
     else
-      known *= dims[i];
+      overflow = __builtin_mul_overflow(known, dims[i], &known) || overflow;
   }
   const auto fail = [&] {
     throw ShapeError(expected_got("reshape", fmt::format("a shape of {} elements", numel_),
                                   fmt::format("[{}] for {}", fmt::join(dims, ", "), str())));
   };
+  if (overflow) fail();
   if (dims.size() > kMaxRank) fail();
   std::array<std::int64_t, kMaxRank> full{};
   std::copy(dims.begin(), dims.end(), full.begin());
@@ -224,6 +243,7 @@ double Tensor::item() const {
 }
 
 double Tensor::at(std::int64_t i) const {
+  assert(i >= 0 && i < numel_);
   double value = 0;
   visit_any(dtype_, [&](auto tag) {
     using T = typename decltype(tag)::type;

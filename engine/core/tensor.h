@@ -87,6 +87,7 @@ class Tensor {
  private:
   void retain() const;
   void release();
+  bool inside_storage() const;  // asserted wherever memory is handed out
 
   Storage* storage_ = nullptr;
   std::int64_t offset_ = 0;  // bytes

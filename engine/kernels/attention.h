@@ -80,5 +80,12 @@ void attention(const AttentionArgs&);
 Reason declines_attention_backward(const AttentionBackwardArgs&);
 void attention_backward(const AttentionBackwardArgs&);
 }  // namespace eigen
+namespace amx {
+Reason unavailable();
+Reason declines_attention(const AttentionArgs&);
+void attention(const AttentionArgs&);
+Reason declines_attention_backward(const AttentionBackwardArgs&);
+void attention_backward(const AttentionBackwardArgs&);
+}  // namespace amx
 
 }  // namespace blalm::kernels

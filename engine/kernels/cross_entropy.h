@@ -23,9 +23,31 @@ struct CrossEntropyBackwardArgs {
 };
 extern const Kernel<CrossEntropyBackwardArgs> cross_entropy_backward;
 
+// Both for the logits of an output head, z = x Wᵀ, with their gradients: dx = dz W, dw = dzᵀ x, where dz = factor ·
+// (softmax(z) - onehot(target)) · slope of the cap. x [N, d], weight [V, d] of x's dtype or its compute dtype, losses
+// [N] of the compute dtype. dx [N, d] of x's dtype and dw [V, d] of the weight's are undefined when they are not
+// wanted; dw is added to when `add_dw`.
+struct HeadLossArgs {
+  Tensor x, weight, targets, losses;
+  double factor, soft_cap;
+  Tensor dx, dw;
+  bool add_dw;
+};
+extern const Kernel<HeadLossArgs> head_loss;
+
 namespace reference {
 void cross_entropy(const CrossEntropyArgs&);
 void cross_entropy_backward(const CrossEntropyBackwardArgs&);
 }  // namespace reference
+
+namespace product {
+void head_loss(const HeadLossArgs&);  // through project and cross_entropy, whose own lists choose
+}  // namespace product
+
+namespace amx {
+Reason unavailable();
+Reason declines_head_loss(const HeadLossArgs&);
+void head_loss(const HeadLossArgs&);
+}  // namespace amx
 
 }  // namespace blalm::kernels

@@ -3,8 +3,8 @@
 namespace blalm::kernels {
 
 std::string_view name_of(Unary f) {
-  constexpr std::string_view names[] = {"add_scalar", "scale", "exp",     "log",  "sqrt",        "rsqrt",   "square",
-                                        "reciprocal", "abs",   "tanh",    "sigmoid", "silu", "log_sigmoid", "soft_cap"};
+  constexpr std::string_view names[] = {"add_scalar", "scale", "exp",  "log",     "sqrt", "rsqrt",       "square",
+                                        "reciprocal", "abs",   "tanh", "sigmoid", "silu", "log_sigmoid", "soft_cap"};
   return names[static_cast<int>(f)];
 }
 

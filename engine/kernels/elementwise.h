@@ -10,11 +10,17 @@ namespace blalm::kernels {
 
 // c is the constant of the function, where it has one.
 enum class Unary {
-  add_scalar,   // x + c
-  scale,        // c x
-  exp, log, sqrt, rsqrt, square, reciprocal,
-  abs,          // gradient sign(x), 0 at 0
-  tanh, sigmoid,
+  add_scalar,  // x + c
+  scale,       // c x
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  square,
+  reciprocal,
+  abs,  // gradient sign(x), 0 at 0
+  tanh,
+  sigmoid,
   silu,         // x sigmoid(x)
   log_sigmoid,  // -log(1 + e^-x)
   soft_cap,     // c tanh(x / c)

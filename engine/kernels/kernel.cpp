@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "blalm/core/error.h"
+#include "blalm/core/fields.h"
 #include "blalm/kernels/registry.h"
 
 namespace blalm {
@@ -19,23 +20,26 @@ std::atomic<const KernelPolicy*> default_policy{&first_policy};
 // A thread follows the process default until a guard gives it a policy of its own.
 thread_local std::unique_ptr<KernelPolicy> thread_policy;
 
-void validate(const KernelPolicy& policy) {
-  for (const auto& [kernel, implementation] : policy.forced) {
-    const KernelBase* found = nullptr;
-    std::string names;
-    for (const KernelBase* k : all_kernels()) {
-      if (k->name() == kernel) found = k;
-      names += (names.empty() ? "" : ", ") + std::string(k->name());
-    }
-    if (found == nullptr) throw ConfigError(expected_got("kernel", "one of " + names, kernel));
-    bool known = false;
-    names.clear();
-    for (const auto& e : found->entries()) {
-      known = known || e.name == implementation;
-      names += (names.empty() ? "" : ", ") + std::string(e.name);
-    }
-    if (!known) throw ConfigError(expected_got("kernel " + kernel, "one of " + names, implementation));
+const KernelBase& kernel_named(const std::string& name) {
+  std::vector<std::string> names;
+  for (const KernelBase* k : all_kernels()) {
+    if (k->name() == name) return *k;
+    names.emplace_back(k->name());
   }
+  const std::string near = nearest(name, names);
+  throw ConfigError(expected_got(
+      "kernel", "a known kernel", name,
+      (near.empty() ? "" : "did you mean " + near + "? ") + std::string("'blalm inspect kernels' lists all")));
+}
+
+std::size_t index_of(const KernelBase& kernel, const std::string& implementation) {
+  std::string names;
+  for (std::size_t i = 0; i < kernel.entries().size(); ++i) {
+    const std::string_view name = kernel.entries()[i].name;
+    if (name == implementation) return i;
+    names += (i == 0 ? "" : ", ") + std::string(name);
+  }
+  throw ConfigError(expected_got(fmt::format("kernel {}", kernel.name()), "one of " + names, implementation));
 }
 
 }  // namespace
@@ -44,8 +48,18 @@ const KernelPolicy& kernel_policy() {
   return thread_policy ? *thread_policy : *default_policy.load(std::memory_order_acquire);
 }
 
+void check_kernel_policy(const KernelPolicy& policy) {
+  for (const auto& [kernel, implementation] : policy.forced) {
+    const KernelBase& k = kernel_named(kernel);
+    const KernelBase::Entry& entry = k.entries()[index_of(k, implementation)];
+    if (const Reason reason = k.excluded(policy, entry))
+      throw ConfigError(expected_got("kernel", "an implementation that the backend allows",
+                                     fmt::format("{}={}", kernel, implementation), reason));
+  }
+}
+
 void set_default_kernel_policy(const KernelPolicy& policy) {
-  validate(policy);
+  check_kernel_policy(policy);
   static std::mutex mutex;
   static auto& all = *new std::vector<std::unique_ptr<const KernelPolicy>>;
   const std::lock_guard lock(mutex);
@@ -54,12 +68,21 @@ void set_default_kernel_policy(const KernelPolicy& policy) {
 }
 
 KernelChoice::KernelChoice(KernelPolicy policy) {
-  validate(policy);
+  check_kernel_policy(policy);
   previous_ = std::move(thread_policy);
   thread_policy = std::make_unique<KernelPolicy>(std::move(policy));
 }
 
 KernelChoice::~KernelChoice() { thread_policy = std::move(previous_); }
+
+std::vector<std::string> forced_but_idle(const KernelPolicy& policy) {
+  std::vector<std::string> idle;
+  for (const auto& [kernel, implementation] : policy.forced) {
+    const KernelBase& k = kernel_named(kernel);
+    if (k.runs(index_of(k, implementation)) == 0) idle.push_back(fmt::format("{}={}", kernel, implementation));
+  }
+  return idle;
+}
 
 Backend parse_backend(std::string_view name) {
   if (name == "auto") return Backend::automatic;

@@ -45,11 +45,12 @@ struct KernelPolicy {
 
 // The policy of the calling thread: its KernelChoice, or else the process default.
 const KernelPolicy& kernel_policy();
-// Sets the process default, which threads see at their next kernel. Throws ConfigError for a kernel or implementation
-// that does not exist.
+// ConfigError for a kernel or implementation that does not exist, and for one that is forced against the backend.
+void check_kernel_policy(const KernelPolicy& policy);
+// Sets the process default, which threads see at their next kernel. Checks it first.
 void set_default_kernel_policy(const KernelPolicy& policy);
 
-// While alive, the calling thread runs under another policy.
+// While alive, the calling thread runs under another policy, which is checked first.
 class KernelChoice {
  public:
   explicit KernelChoice(KernelPolicy policy);
@@ -60,6 +61,9 @@ class KernelChoice {
  private:
   std::unique_ptr<KernelPolicy> previous_;
 };
+
+// What the policy forces and nothing in this process has run, as "rope=reference".
+std::vector<std::string> forced_but_idle(const KernelPolicy& policy);
 
 Backend parse_backend(std::string_view name);  // "auto", "cpu", "onednn"; else ConfigError
 
@@ -75,6 +79,8 @@ class KernelBase {
   const std::vector<Entry>& entries() const { return entries_; }
   // How often an implementation ran in this process.
   std::int64_t runs(std::size_t index) const { return runs_[index].load(std::memory_order_relaxed); }
+  // Why the policy's backend rules an entry out, or nullptr.
+  Reason excluded(const KernelPolicy& policy, const Entry& entry) const;
 
  protected:
   KernelBase(std::string_view name, std::vector<Entry> entries);
@@ -83,8 +89,6 @@ class KernelBase {
   static constexpr std::size_t kMaxEntries = 12;
   using Reasons = std::array<Reason, kMaxEntries>;
 
-  // Why the policy rules an entry out, or nullptr.
-  Reason excluded(const KernelPolicy& policy, const Entry& entry) const;
   // The implementation that the policy forces for this kernel, or empty.
   std::string_view forced(const KernelPolicy& policy) const;
   [[noreturn]] void refuse_all(const Reasons& reasons) const;

@@ -10,11 +10,11 @@ namespace blalm::kernels {
 // [B, T, H, D] are a batch of B × H matrices that no single stride reaches.
 struct Matrices {
   Tensor tensor;
-  std::int64_t rows = 0, cols = 0;  // as stored
-  std::int64_t row_stride = 0;      // between rows; columns are adjacent
+  std::int64_t rows = 0, cols = 0;                  // as stored
+  std::int64_t row_stride = 0;                      // between rows; columns are adjacent
   std::int64_t outer_stride = 0, inner_stride = 0;  // between matrices; 0 repeats one
-  std::int64_t offset = 0;          // of the first element
-  bool transposed = false;          // use the transpose of what is stored
+  std::int64_t offset = 0;                          // of the first element
+  bool transposed = false;                          // use the transpose of what is stored
 
   std::int64_t op_rows() const { return transposed ? cols : rows; }
   std::int64_t op_cols() const { return transposed ? rows : cols; }

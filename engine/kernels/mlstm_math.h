@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "blalm/core/dtype.h"
+#include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels {
 
@@ -12,15 +13,7 @@ namespace blalm::kernels {
 template <class S>
 using Real = decltype(real_part(S()));
 
-// log σ(x) without overflow: no exponent is positive.
-template <class S>
-S log_sigmoid(S x) {
-  if constexpr (std::is_same_v<S, Complex>) {
-    return x.real() >= 0 ? -std::log(1.0 + std::exp(-x)) : x - std::log(1.0 + std::exp(x));
-  } else {
-    return std::min(x, S(0)) - std::log1p(std::exp(-std::abs(x)));
-  }
-}
+using vec::log_sigmoid;
 
 // d log σ(x) / dx = σ(-x) = exp(log σ(-x)).
 template <class S>

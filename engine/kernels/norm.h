@@ -6,39 +6,55 @@
 
 namespace blalm::kernels {
 
-// y = w x r with r = (mean(x²) + eps)^-1/2. x, y: [rows, d]; w: [d]; rrms: [rows], of the compute dtype, holds r.
-// x, y may be f32 or bf16 in any mix; w has the compute dtype of x, or any one dtype for f64 and c128.
+// y = w x̂ with x̂ = x r, r = (mean(x²) + eps)^-1/2. x, y: [rows, d]; w: [d]; rrms: [rows], of the compute dtype, holds
+// r. x, y may be f32 or bf16 in any mix; w has the compute dtype of x, or any one dtype for f64 and c128. Where x and y
+// differ in dtype, x̂ is rounded to that of y before w meets it.
 struct RmsNormArgs {
   Tensor x, w, y, rrms;
   double eps;
+  Tensor more{}, sum{};  // when given: sum = x + more, of the dtype of x, takes the place of x
+  Tensor normed{};       // when given: receives x̂ as y was made of it; only where x and y differ in dtype
 };
 extern const Kernel<RmsNormArgs> rms_norm;
 
-// dx and dw may be undefined: not wanted. dw is f32 (or the compute dtype), added to when add_dw.
+// y again from x̂: y = w normed, both of one dtype.
+struct RmsNormAgainArgs {
+  Tensor normed, w, y;
+};
+extern const Kernel<RmsNormAgainArgs> rms_norm_again;
+
+// x: of the dtype of dy; x itself, or x̂ when `normed`. dx and dw may be undefined: not wanted. dw is f32 (or the
+// compute dtype), added to when add_dw. `other`, of the dtype of dx, is added to dx when it is given; it may be dx
+// itself.
 struct RmsNormBackwardArgs {
   Tensor x, w, rrms, dy, dx, dw;
-  bool add_dw;
+  bool add_dw, normed;
+  Tensor other{};
 };
 extern const Kernel<RmsNormBackwardArgs> rms_norm_backward;
 
 // Layer norm of each head, without bias: x, y [N, H, E] of one dtype; w [H, E] of its compute dtype; stats [N, H, 2],
-// of the compute dtype, receives mean and (variance + eps)^-1/2. E > 0.
+// of the compute dtype, receives mean and (variance + eps)^-1/2. E > 0. With a gate, of the shape and dtype of x, the
+// result is multiplied by σ(gate).
 struct HeadNormArgs {
   Tensor x, w, y, stats;
   double eps;
+  Tensor gate{};
 };
 extern const Kernel<HeadNormArgs> head_norm;
 
-// dx and dw may be undefined: not wanted. dw [H, E], of the compute dtype, is added to when add_dw.
+// dx, dw and dgate may be undefined: not wanted. dw [H, E], of the compute dtype, is added to when add_dw.
 struct HeadNormBackwardArgs {
   Tensor x, w, stats, dy, dx, dw;
   bool add_dw;
   double eps;
+  Tensor gate{}, dgate{};
 };
 extern const Kernel<HeadNormBackwardArgs> head_norm_backward;
 
 namespace reference {
 void rms_norm(const RmsNormArgs&);
+void rms_norm_again(const RmsNormAgainArgs&);
 void rms_norm_backward(const RmsNormBackwardArgs&);
 void head_norm(const HeadNormArgs&);
 void head_norm_backward(const HeadNormBackwardArgs&);

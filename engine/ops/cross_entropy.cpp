@@ -11,7 +11,6 @@
 #include "blalm/autograd/op.h"
 #include "blalm/core/error.h"
 #include "blalm/kernels/elementwise.h"
-#include "blalm/kernels/projection.h"
 #include "blalm/kernels/reduce.h"
 #include "blalm/ops/check.h"
 #include "blalm/ops/ops.h"
@@ -19,7 +18,7 @@
 namespace blalm::ops {
 namespace {
 
-// Bytes of logits in one chunk. Each chunk reads the head's weight and adds to all of its gradient: with few rows that
+// Bytes of logits, in the dtype of x, in one chunk. Each chunk reads the head's weight and adds to all of its gradient: with few rows that
 // would cost more than the products.
 constexpr std::int64_t kChunkBytes = std::int64_t{32} << 20;
 
@@ -47,20 +46,16 @@ Tensor scaled_sum(const Tensor& losses, double factor) {
 void check_head(const char* op, const Var& x, const Var& weight) {
   check_rank(op, "x", x, 2);
   check_rank(op, "weight", weight, 2);
-  if (weight.dim(1) != x.dim(1)) fail(op, "x [N, " + std::to_string(weight.dim(1)) + "] for weight " + weight.value().str(), x.value().str());
+  if (weight.dim(1) != x.dim(1))
+    fail(op, "x [N, " + std::to_string(weight.dim(1)) + "] for weight " + weight.value().str(), x.value().str());
   if (weight.dtype() != x.dtype()) check_dtype(op, "weight", weight.value(), compute_dtype(x.dtype()));
 }
 
-std::int64_t chunk_rows(const HeadLossOptions& options, std::int64_t rows, std::int64_t vocabulary) {
-  if (options.rows > 0) return std::min(options.rows, std::max<std::int64_t>(rows, 1));
-  return std::clamp<std::int64_t>(kChunkBytes / 4 / std::max<std::int64_t>(vocabulary, 1), 16, std::max<std::int64_t>(rows, 16));
-}
-
-// x Wᵀ of a chunk, in the compute dtype.
-Tensor chunk_logits(const Tensor& x, const Tensor& weight) {
-  Tensor z = Tensor::empty({x.dim(0), weight.dim(0)}, compute_dtype(x.dtype()));
-  kernels::project({x, {{weight, {}, z}}});
-  return z;
+// Rows of a chunk: a multiple of 32, which suits products, unless the caller says otherwise.
+std::int64_t chunk_rows(const HeadLossOptions& options, const Tensor& x, std::int64_t vocabulary) {
+  if (options.rows > 0) return options.rows;
+  const std::int64_t row_bytes = std::max<std::int64_t>(vocabulary, 1) * size_of(x.dtype());
+  return std::max<std::int64_t>(kChunkBytes / row_bytes / 32, 1) * 32;
 }
 
 }  // namespace
@@ -92,21 +87,16 @@ Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets,
   const DType wide = compute_dtype(x.dtype());
   const Tensor& w = weight.value();
   const double factor = count == 0 ? 0 : 1.0 / static_cast<double>(count);
-  Tensor losses = Tensor::empty({rows}, wide), lse = Tensor::empty({rows}, wide);
+  Tensor losses = Tensor::empty({rows}, wide);
   Tensor dx = op.recording() && x.requires_grad() ? Tensor::empty(x.shape(), x.dtype()) : Tensor();
   Tensor dw = op.recording() && weight.requires_grad() ? Tensor::empty(weight.shape(), wide) : Tensor();
   if (dw.defined() && rows == 0) dw.fill(0);
-  const std::int64_t step = chunk_rows(options, rows, vocabulary);
+  const std::int64_t step = chunk_rows(options, x.value(), vocabulary);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t end = std::min(begin + step, rows);
-    const Tensor xs = x.value().rows(begin, end), ts = targets.rows(begin, end), ls = lse.rows(begin, end);
-    const Tensor z = chunk_logits(xs, w);
-    op.ran(kernels::cross_entropy({z, ts, losses.rows(begin, end), ls, options.soft_cap}));
-    if (!dx.defined() && !dw.defined()) continue;
-    const Tensor dz = x.dtype() == wide ? z : Tensor::empty(z.shape(), x.dtype());
-    kernels::cross_entropy_backward({z, ts, ls, dz, factor, options.soft_cap});
-    if (dx.defined()) kernels::project_data({{{dz, w}}, dx.rows(begin, end), false});
-    if (dw.defined()) kernels::project_weight({xs, {{dz, dw, begin > 0}}});
+    const Tensor dxs = dx.defined() ? dx.rows(begin, end) : Tensor();
+    op.ran(kernels::head_loss({x.value().rows(begin, end), w, targets.rows(begin, end), losses.rows(begin, end), factor,
+                               options.soft_cap, dxs, dw, begin > 0}));
   }
   op.flops(2.0 * static_cast<double>(rows) * static_cast<double>(d * vocabulary));
   return op.finish(scaled_sum(losses, factor), {dx, dw}, [](Backward& back) {
@@ -129,12 +119,12 @@ Tensor token_losses(const Tensor& x, const Tensor& weight, const Tensor& targets
   check_head("token_losses", x, weight);
   const std::int64_t rows = x.dim(0), vocabulary = weight.dim(0);
   count_targets("token_losses", targets, rows, vocabulary);
-  Tensor losses = Tensor::empty({rows}, compute_dtype(x.dtype())), lse = Tensor::empty({rows}, compute_dtype(x.dtype()));
-  const std::int64_t step = chunk_rows(options, rows, vocabulary);
+  Tensor losses = Tensor::empty({rows}, compute_dtype(x.dtype()));
+  const std::int64_t step = chunk_rows(options, x, vocabulary);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t end = std::min(begin + step, rows);
-    kernels::cross_entropy({chunk_logits(x.rows(begin, end), weight), targets.rows(begin, end), losses.rows(begin, end),
-                            lse.rows(begin, end), options.soft_cap});
+    kernels::head_loss({x.rows(begin, end), weight, targets.rows(begin, end), losses.rows(begin, end), 0,
+                        options.soft_cap, {}, {}, false});
   }
   return losses;
 }
@@ -154,8 +144,8 @@ Var cross_entropy(const Var& logits, const Tensor& targets) {
   }
   if (count == 0) return ops::scale(ops::sum_all(ops::mul(ops::cast(logits, wide), onehot)), 0);
   const Var z = ops::sub(ops::cast(logits, wide), max_constant(logits.value().to(wide), -1, true));
-  const Var log_sum = ops::log(ops::sum(ops::exp(z), -1, true));                 // [N, 1]
-  const Var picked = ops::mul(ops::sub(log_sum, z), onehot);                     // -log p where onehot, else 0
+  const Var log_sum = ops::log(ops::sum(ops::exp(z), -1, true));  // [N, 1]
+  const Var picked = ops::mul(ops::sub(log_sum, z), onehot);      // -log p where onehot, else 0
   return ops::scale(ops::sum_all(picked), 1.0 / static_cast<double>(count));
 }
 

@@ -14,6 +14,7 @@ namespace {
 using kernels::Binary;
 using kernels::Unary;
 
+bool is_real(DType d) { return is_floating(d) && d != DType::c128; }
 bool narrow(DType d) { return d == DType::f32 || d == DType::bf16; }
 
 Tensor run(Binary f, const Tensor& a, const Tensor& b) {
@@ -38,11 +39,9 @@ Tensor sum_to(Tensor g, const Shape& shape, DType dtype) {
   }
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (g.dim(axis) == shape[axis]) continue;
+    const Around a(g.shape(), axis);
     Tensor s = Tensor::empty(g.shape().with(axis, 1), g.dtype());
-    std::int64_t outer = 1, inner = 1;
-    for (int i = 0; i < axis; ++i) outer *= g.dim(i);
-    for (int i = axis + 1; i < g.rank(); ++i) inner *= g.dim(i);
-    kernels::reduce({kernels::Reduce::sum, g, s, outer, g.dim(axis), inner});
+    kernels::reduce({kernels::Reduce::sum, g, s, a.outer, a.n, a.inner});
     g = s;
   }
   return g.to(dtype);
@@ -165,8 +164,8 @@ Var soft_cap(const Var& x, double cap, Where where) {
 Var cast(const Var& x, DType dtype, Where where) {
   check_floating("cast", "x", x);
   if (dtype == x.dtype()) return x;
-  if (!narrow(dtype) || !narrow(x.dtype()))
-    fail("cast", "f32 or bf16 on both sides", x.value().str() + " to " + std::string(name_of(dtype)));
+  if (!is_real(dtype) || !is_real(x.dtype()))
+    fail("cast", "bf16, f32 or f64 on both sides", x.value().str() + " to " + std::string(name_of(dtype)));
   Op op("cast", {x}, where);
   return op.finish(x.value().to(dtype), {}, [from = x.dtype()](Backward& back) { back.give(0, back.dout().to(from)); });
 }

@@ -18,7 +18,13 @@ Var sigmoid_gate(const Var& x, const Var& gate, Where where) {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   op.ran(kernels::gated({kernels::Gate::sigmoid, gate.value(), x.value(), y}));
   op.flops(5.0 * static_cast<double>(y.numel()));
-  // The gate is needed for both gradients, x for that of the gate alone.
+  // The gate is needed for both gradients, x for that of the gate alone; with both, y need not be kept.
+  if (gate.requires_grad())
+    op.remakes([](Backward& back) {
+      const Tensor again = Tensor::empty(back.saved(0).shape(), back.saved(0).dtype());
+      kernels::gated({kernels::Gate::sigmoid, back.saved(0), back.saved(1), again});
+      return again;
+    });
   return op.finish(y, {gate.value(), gate.requires_grad() ? x.value() : Tensor()}, [](Backward& back) {
     const Tensor& dy = back.dout();
     Tensor dx = back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();

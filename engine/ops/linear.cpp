@@ -115,7 +115,8 @@ Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias,
 }
 
 Var composed::linear(const Var& x, const Var& weight, const Var& bias) {
-  const Var y = ops::matmul(x.rank() == 1 ? ops::reshape(x, {1, x.dim(0)}) : x, ops::cast(weight, x.dtype()), {.transpose_b = true});
+  const Var y = ops::matmul(x.rank() == 1 ? ops::reshape(x, {1, x.dim(0)}) : x, ops::cast(weight, x.dtype()),
+                            {.transpose_b = true});
   const Var shaped = x.rank() == 1 ? ops::reshape(y, {weight.dim(0)}) : y;
   return bias.defined() ? ops::add(shaped, ops::cast(bias, x.dtype())) : shaped;
 }

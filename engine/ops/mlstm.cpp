@@ -16,11 +16,11 @@
 //   df_u = σ(-f_u) Σ_{s<u≤t} dC̃_ts C̃_ts = σ(-f_u) Σ_{t≥u} (q_t·dq_t - k_t·dk_t)
 // All rows of dA_ts = dC̃_ts C̃_ts together sum to what all columns do, and the sum of a row needs no products of gates:
 //   Σ_s dA_ts = g_t·Σ_s C̃_ts v_s + δ_t a_t = (dh_t·h_t) (1 where the floor exp(-m_t) rules, else eps / (N_t + eps))
-// A head norm after the mLSTM leaves almost nothing of either: the di of a sequence cancel to a thousandth of their size
-// and less, and f32 products would drown what is left, the gradient of the input gate's bias. So in f32 the products
-// give all di but the first, which is what the rows' sums, taken in f64, leave for it.
-// δ_t is the way through the normaliser, which other implementations drop because a head norm right after it cancels
-// any factor of a position; here windowed attention may be added before that norm, so it is kept.
+// A head norm after the mLSTM leaves almost nothing of either: the di of a sequence cancel to a thousandth of their
+// size and less, and f32 products would drown what is left, the gradient of the input gate's bias. So in f32 the
+// products give all di but the first, which is what the rows' sums, taken in f64, leave for it. δ_t is the way through
+// the normaliser, which other implementations drop because a head norm right after it cancels any factor of a position;
+// here windowed attention may be added before that norm, so it is kept.
 #include "blalm/kernels/mlstm.h"
 
 #include <fmt/format.h>
@@ -181,16 +181,18 @@ Tensor mlstm_continue(const Tensor& q, const Tensor& k, const Tensor& v, const T
   return a.h;
 }
 
-// The parallel form.
+// The parallel form, f32 in f64: the di of a sequence all but cancel (above), and f32 products, each rounded for
+// itself, would give a row a sum of dA that drowns what is left.
 Var composed::mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, MlstmOptions options) {
   const std::int64_t B = q.dim(0), T = q.dim(1), H = q.dim(2), group = H / k.dim(2);
-  const DType dtype = i.dtype();                                    // sums and exponentials are in the compute dtype
+  const DType dtype = wide_dtype(i.dtype());
   const auto heads_first = [&](const Var& x, std::int64_t times) {  // [B, H, T, D]
     return ops::transpose(ops::repeat_heads(ops::cast(x, dtype), times), {0, 2, 1, 3});
   };
   const Var Q = heads_first(q, 1), K = heads_first(k, group), V = heads_first(v, group);
-  const Var input = ops::transpose(i, {0, 2, 1});                                // [B, H, T]
-  const Var b = ops::cumsum(ops::log_sigmoid(ops::transpose(f, {0, 2, 1})), 2);  // [B, H, T]
+  const auto gates = [&](const Var& x) { return ops::transpose(ops::cast(x, dtype), {0, 2, 1}); };
+  const Var input = gates(i);                                // [B, H, T]
+  const Var b = ops::cumsum(ops::log_sigmoid(gates(f)), 2);  // [B, H, T]
 
   Tensor future = Tensor::zeros({T, T});  // -inf where s > t
   float* mask = future.mutable_data<float>();

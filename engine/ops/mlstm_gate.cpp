@@ -34,7 +34,8 @@ Var mlstm_gate(const Var& x, const Var& bias, double cap, Where where) {
 }
 
 Var composed::mlstm_gate(const Var& x, const Var& bias, double cap) {
-  return ops::cast(ops::soft_cap(ops::add(x, bias), cap), x.dtype());
+  const DType dtype = wide_dtype(bias.dtype());
+  return ops::cast(ops::soft_cap(ops::add(ops::cast(x, dtype), ops::cast(bias, dtype)), cap), x.dtype());
 }
 
 }  // namespace blalm::ops

@@ -37,7 +37,7 @@ Var sigmoid(const Var& x, Where where = Where::current());
 Var silu(const Var& x, Where where = Where::current());
 Var log_sigmoid(const Var& x, Where where = Where::current());
 Var soft_cap(const Var& x, double cap, Where where = Where::current());  // cap·tanh(x / cap); cap > 0
-Var cast(const Var& x, DType dtype, Where where = Where::current());     // f32 <-> bf16
+Var cast(const Var& x, DType dtype, Where where = Where::current());     // bf16, f32 and f64
 
 // --- reduce.cpp: along one axis, which stays with size 1 when `keep`.
 Var sum(const Var& x, int axis, bool keep = false, Where where = Where::current());
@@ -84,8 +84,14 @@ Var softmax(const Var& x, Where where = Where::current());  // over the last axi
 // is common).
 Var rms_norm(const Var& x, const Var& weight, double eps, Where where = Where::current());
 Var rms_norm_to(DType out_dtype, const Var& x, const Var& weight, double eps, Where where = Where::current());
+// s = x + more and rms_norm_to(out_dtype, s): the residual stream and the norm after it. x, more of one shape and
+// dtype.
+std::vector<Var> add_rms_norm_to(DType out_dtype, const Var& x, const Var& more, const Var& weight, double eps,
+                                 Where where = Where::current());
 // Layer norm of each head without bias (spec §5.7): x [B, T, H, E], weight [H, E].
 Var head_norm(const Var& x, const Var& weight, double eps, Where where = Where::current());
+// sigmoid(gate) head_norm(x): gate and result [B, T, H·E].
+Var gated_head_norm(const Var& x, const Var& weight, const Var& gate, double eps, Where where = Where::current());
 
 // --- rope.cpp, swiglu.cpp, short_conv.cpp, gate.cpp, dropout.cpp
 // Rotary positions, half-split (spec §4.4): x [B, T, H, D], D even; row t is rotated for position start + t.
@@ -181,7 +187,9 @@ Var silu(const Var& x);
 Var log_sigmoid(const Var& x);
 Var soft_cap(const Var& x, double cap);
 Var rms_norm(const Var& x, const Var& weight, double eps);
+std::vector<Var> add_rms_norm(const Var& x, const Var& more, const Var& weight, double eps);
 Var head_norm(const Var& x, const Var& weight, double eps);
+Var gated_head_norm(const Var& x, const Var& weight, const Var& gate, double eps);
 Var rope(const Var& x, double theta, std::int64_t start);
 Var swiglu(const Var& gate, const Var& up);
 Var short_conv(const Var& x, const Var& weight, bool silu);

@@ -17,7 +17,13 @@ Var swiglu(const Var& gate, const Var& up, Where where) {
   Tensor y = Tensor::empty(gate.shape(), gate.dtype());
   op.ran(kernels::gated({kernels::Gate::silu, gate.value(), up.value(), y}));
   op.flops(6.0 * static_cast<double>(y.numel()));
-  // The gate is needed for both gradients, `up` for that of the gate alone.
+  // The gate is needed for both gradients, `up` for that of the gate alone; with both, y need not be kept.
+  if (gate.requires_grad())
+    op.remakes([](Backward& back) {
+      const Tensor again = Tensor::empty(back.saved(0).shape(), back.saved(0).dtype());
+      kernels::gated({kernels::Gate::silu, back.saved(0), back.saved(1), again});
+      return again;
+    });
   return op.finish(y, {gate.value(), gate.requires_grad() ? up.value() : Tensor()}, [](Backward& back) {
     const Tensor& dy = back.dout();
     Tensor dgate = back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();

@@ -26,7 +26,9 @@ class HedgehogMap : public FeatureMapModule {
 
   std::int64_t features() const override { return 2 * head_dim_; }
   double scale() const override { return 1; }  // spec §11.4
-  double flops(std::int64_t) const override { return 2.0 * static_cast<double>(heads_ * head_dim_ * head_dim_); }
+  double flops(std::int64_t) const override {  // of the product and of the softmax over 2D
+    return static_cast<double>(heads_ * head_dim_) * (2 * static_cast<double>(head_dim_) + 10);
+  }
 
  private:
   std::int64_t heads_, head_dim_;

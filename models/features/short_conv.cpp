@@ -30,7 +30,7 @@ class ShortConv : public Stage {
     return ops::slice(ops::short_conv(all, weight), 1, before, before + length);
   }
 
-  double flops(std::int64_t) const override { return 2.0 * static_cast<double>(channels_ * kernel_); }
+  double flops(std::int64_t) const override { return static_cast<double>(channels_ * (2 * kernel_ + 5)); }
 
  private:
   std::int64_t channels_, kernel_;

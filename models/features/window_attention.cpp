@@ -1,7 +1,5 @@
 // Sliding-window attention beside the mLSTM, with memory and modulation (spec §8, §9, §10):
 //   h_total = h + ρ(α) swa(rope(q), rope(k), v)
-#include <algorithm>
-
 #include "blalm/models/config.h"
 #include "blalm/models/config_lists.h"
 #include "blalm/models/key_value_cache.h"
@@ -25,8 +23,8 @@ class WindowAttention : public Branch {
   // Alpha is a parameter of the parent, "swa_alpha".
   WindowAttention(Module& parent, std::string name, const ModelConfig& c)
       : Branch(parent, std::move(name)),
-        visible_(c.swa_window + c.swa_memory),
         width_(c.hidden_size),
+        key_width_(c.key_value_heads() * c.head_dim()),
         theta_(c.rope_theta),
         after_stages_(c.swa_after_conv),
         modulation_(c.swa_modulation),
@@ -48,11 +46,14 @@ class WindowAttention : public Branch {
   }
 
   double flops(std::int64_t length) const override {
-    return 4.0 * static_cast<double>(width_) * static_cast<double>(std::min(visible_, (length + 1) / 2));
+    // Of attention, of rotating queries and keys, and of joining.
+    const double join = modulation_ == ops::Modulation::fixed ? 1 : modulation_ == ops::Modulation::convex ? 3 : 2;
+    return static_cast<double>(width_) * (4 * cache_.mean_visible(length) + 3 + join) +
+           3 * static_cast<double>(key_width_);
   }
 
  private:
-  std::int64_t visible_, width_;
+  std::int64_t width_, key_width_;
   double theta_;
   bool after_stages_;
   ops::Modulation modulation_;

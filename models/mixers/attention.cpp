@@ -38,7 +38,8 @@ class AttentionMixer : public Mixer {
   }
 
   double flops(std::int64_t length) const override {
-    return 4.0 * static_cast<double>(heads_ * head_dim_) * static_cast<double>(length + 1) / 2;
+    const auto D = static_cast<double>(head_dim_), H = static_cast<double>(heads_), G = static_cast<double>(groups_);
+    return 4 * H * D * cache_.mean_visible(length) + 3 * (H + G) * D;  // of attention, and of rotating q and k
   }
 
  private:

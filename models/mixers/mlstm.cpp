@@ -78,16 +78,20 @@ class MlstmMixer : public Mixer {
     const Var i = igate_.capped(pass, projected[4]);                                   // [B, T, H]
     const Var f = fgate_.capped(pass, projected[5]);                                   // [B, T, H]
     Var h = recur(pass, q_map_->forward(pass, q), k_map_->forward(pass, k), v, i, f);  // [B, T, H, E]
-    h = head_norm_.forward(pass, h);                                                   // [B, T, H·E]
-    for (const auto& branch : branches_) h = branch->join(pass, h, {q, k, v}, {q0, k0, v0});
-    h = ops::sigmoid_gate(h, o);                            // [B, T, H·E]
+    if (branches_.empty()) {
+      h = head_norm_.gated(pass, h, o);  // [B, T, H·E]
+    } else {
+      h = head_norm_.forward(pass, h);  // [B, T, H·E]
+      for (const auto& branch : branches_) h = branch->join(pass, h, {q, k, v}, {q0, k0, v0});
+      h = ops::sigmoid_gate(h, o);  // [B, T, H·E]
+    }
     return out_proj_.forward_to(pass.residual(), pass, h);  // [B, T, d]
   }
 
   double flops(std::int64_t length) const override {
     const double D = static_cast<double>(q_map_->features()), E = static_cast<double>(head_dim_);
     const double pairs = static_cast<double>(std::min(length, options_.chunk));
-    return static_cast<double>(heads_) * (2 * pairs * (D + E) + 4 * D * E);
+    return static_cast<double>(heads_) * (2 * pairs * (D + E) + 4 * D * E + 5 * E);  // cell and output gate
   }
 
  private:

@@ -53,9 +53,8 @@ TEST_CASE("alone it lists the commands; an unknown one is a usage error with the
 }
 
 TEST_CASE("every command's help shows options and an example") {
-  for (const std::string command :
-       {"bench", "bench step", "bench decode", "bench kernels", "check", "generate", "inspect", "inspect kernels",
-        "inspect model", "tokenize", "train"}) {
+  for (const std::string command : {"bench", "bench step", "bench decode", "bench kernels", "check", "generate",
+                                    "inspect", "inspect kernels", "inspect model", "tokenize", "train"}) {
     const Outcome help = run_blalm(command + " --help");
     CHECK(help.exit_code == 0);
     CHECK(contains(help, "example: blalm " + command));
@@ -125,7 +124,24 @@ TEST_CASE("a forced kernel that declines a file fails that file, and the others 
                 o.output);
   CHECK(contains(o, "\nop-rms-norm.safetensors\n"));
   CHECK_MESSAGE(o.output.ends_with("\n5 passed, 1 failed\n"), o.output);
-  CHECK(run_blalm(forced + rope).exit_code == 0);
+}
+
+TEST_CASE("a forced kernel that nothing runs is an error, however well the files agree") {
+  const std::string rope = "check '" + kGolden + "/op-rope.safetensors' ";
+  for (const std::string more : {"--kernel matmul=eigen", "--composed --kernel rope=reference"}) {
+    const Outcome o = run_blalm(rope + more);
+    CHECK(o.exit_code == 2);
+    CHECK(contains(o, "\n2 passed, 0 failed\n"));
+    const std::string forced = more.substr(more.rfind(' ') + 1);
+    CHECK_MESSAGE(
+        contains(o, "blalm: [kernel] expected work that runs " + forced + ", got none (--kernel had no effect)\n"),
+        o.output);
+  }
+  CHECK(run_blalm(rope + "--kernel rope=reference").exit_code == 0);
+  CHECK(run_blalm(rope + "'" + kGolden + "/op-hedgehog.safetensors' --kernel matmul=eigen").exit_code == 0);
+  // Of several for one kernel the last counts, as with every option.
+  CHECK(run_blalm("check '" + kGolden + "/op-hedgehog.safetensors' --kernel matmul=eigen --kernel matmul=reference")
+            .exit_code == 0);
 }
 
 TEST_CASE("check in bf16 keeps weights and gates in f32 and has tolerances of its own") {
@@ -145,10 +161,27 @@ TEST_CASE("wrong usage is exit code 2, in one line") {
         {"check --tolerence 1 x", "did you mean --tolerance?"},
         {"check x --form spiral", "expected recurrent, parallel, chunkwise or auto, got spiral"},
         {"check x --backend gpu", "expected auto, cpu or onednn, got gpu"},
-        {"check x --tolerance -1", "above 0"},
-        {"check x --tolerance abc", "abc"},
+        {"check x --tolerance -1", "[tolerance] expected a number above 0, got -1\n"},
+        {"check x --tolerance=0", "[tolerance] expected a number above 0, got 0\n"},
+        {"check x --tolerance nan", "[tolerance] expected a number above 0, got nan\n"},
+        {"check x --tolerance inf", "[tolerance] expected a number above 0, got inf\n"},
+        {"check x --tolerance abc", "[tolerance] expected a number, got abc\n"},
+        {"check x --tolerance 1e-4x", "[tolerance] expected a number, got 1e-4x\n"},
+        {"check x --tolerance ''", "[tolerance] expected a number, got nothing\n"},
+        {"bench step --threads abc", "[threads] expected a whole number, got abc\n"},
+        {"bench step --threads=-1", "[threads] expected a number of at least 0 and at most 1024, got -1\n"},
+        {"bench decode --positions 1,x", "[positions] expected a whole number, got x\n"},
+        {"generate --model x --temperature nan", "[temperature] expected a number of at least 0"},
+        {"inspect model --seq 1e99", "[seq] expected a whole number, got 1e99\n"},
+        {"tokenize --input x --out y --vocab-size 1.5", "[data.vocab_size] expected a whole number, got 1.5\n"},
+        {"train --overfit abc", "[train.overfit] expected a whole number, got abc\n"},
         {"check x --kernel matmul", "expected KERNEL=IMPLEMENTATION"},
         {"check x --kernel matmul=cuda", "expected one of onednn:bf16"},
+        {"check x --kernel matmull=eigen",
+         "[kernel] expected a known kernel, got matmull (did you mean matmul? 'blalm inspect kernels' lists all)\n"},
+        {"check x --kernel conquer=eigen", "got conquer ('blalm inspect kernels' lists all)\n"},
+        {"check x --backend cpu --kernel matmul=onednn:f32",
+         "expected an implementation that the backend allows, got matmul=onednn:f32 (the backend is cpu)\n"},
         {"inspect everything", "expected model or kernels, got everything"},
         {"inspect", "expected model or kernels, got nothing"},
         {"inspect kernels now", "expected options only, got now"}}) {

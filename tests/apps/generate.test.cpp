@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "blalm/apps/generate/generator.h"
 #include "tests/apps/support.h"
 
 namespace blalm {
@@ -43,7 +44,10 @@ TEST_CASE("generate prints the prompt with what follows it, and the speed on sta
   const Outcome o = generate("--prompt 'The cat' --max-tokens 12 --ignore-end");
   CHECK_MESSAGE(o.exit_code == 0, o.output);
   CHECK(o.output.starts_with("The cat"));
-  CHECK(contains(o, "12 tokens in "));
+  // The prompt's tokens and time are not those of writing.
+  const auto ids = static_cast<int>(prompt_ids(testing::small_tokenizer(), "The cat").size());
+  CHECK(contains(o, "\nread " + std::to_string(ids) + " tokens in "));
+  CHECK(contains(o, " tokens/s; wrote 12 tokens in "));
   CHECK(contains(o, " tokens/s\n"));
   const std::string text = text_of("--prompt 'The cat' --max-tokens 12 --ignore-end");
   CHECK_FALSE(contains(text, "tokens/s"));
@@ -75,9 +79,42 @@ TEST_CASE("generate reads a prompt from standard input") {
   CHECK(generate("--prompt - --prompt -").exit_code == 2);
 }
 
+TEST_CASE("Ctrl-C in a long prompt stops before its end, and says what was done") {
+  const Folder folder;
+  {
+    std::ofstream prompt(folder.path / "prompt.txt");
+    for (int i = 0; i < 400'000; ++i) prompt << "The cat saw a ball. ";
+  }
+  Outcome o;
+  for (const char* seconds : {"1", "4", "16"}) {  // until the signal comes after the start, however slow that is
+    o = run_blalm("generate " + model_folder() + " --prompt - --max-tokens 1000000",
+                  "2>&1 >/dev/null <" + folder / "prompt.txt",
+                  std::string("timeout --preserve-status -s INT ") + seconds + " ");
+    if (!o.output.empty()) break;
+  }
+  CHECK(o.exit_code == 130);
+  CHECK_MESSAGE(contains(o, "interrupted: read "), o.output);
+  CHECK_MESSAGE(contains(o, "; wrote 0 tokens in "), o.output);
+}
+
+TEST_CASE("a full standard output ends the generation at once") {
+  const Outcome o = run_blalm("generate " + model_folder() + " --prompt x --ignore-end --max-tokens 1000000000",
+                              "2>&1 >/dev/full </dev/null", "timeout 20 ");
+  CHECK(o.exit_code == 3);
+  CHECK_MESSAGE(contains(o, "expected to write to standard output, got No space left on device"), o.output);
+}
+
+TEST_CASE("a reader that goes away ends the generation") {
+  const Outcome o = run_blalm("generate " + model_folder() + " --prompt x --ignore-end --max-tokens 1000000000",
+                              "2>&1 </dev/null | head -c 10", "timeout 20 ");
+  CHECK(o.output.size() == 10);
+}
+
 TEST_CASE("generate --logprobs prints a line a token") {
   const std::string text = text_of("--prompt 'The cat' --max-tokens 15 --ignore-end --logprobs");
   const std::vector<std::string> lines = lines_of(text);
+  const std::string invalid = text_of("--prompt \"$(printf 'a\\377\\001')\" --max-tokens 1 --logprobs");
+  CHECK_MESSAGE(invalid.starts_with("\"a\\xff\\x01\"\n\""), invalid);
   REQUIRE(lines.size() == 16);
   CHECK(lines[0] == "\"The cat\"");
   for (std::size_t i = 1; i < lines.size(); ++i) {
@@ -113,7 +150,7 @@ TEST_CASE("generate takes the last checkpoint of a run, and bf16") {
   const Outcome o = run_blalm("generate --model " + folder / "run" +
                               " --prompt 'The cat' --max-tokens 5 --precision bf16 --ignore-end");
   CHECK_MESSAGE(o.exit_code == 0, o.output);
-  CHECK(contains(o, "5 tokens in"));
+  CHECK(contains(o, "wrote 5 tokens in"));
 }
 
 TEST_CASE("generate says what is wrong") {

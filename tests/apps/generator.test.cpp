@@ -160,4 +160,29 @@ TEST_CASE("a tokenizer without <s> begins with the prompt, which then must have 
   });
 }
 
+TEST_CASE("tokens of prompts and tokens after them are counted and timed apart") {
+  const Tokenizer tokenizer = small_tokenizer();
+  const auto model = small_model("mlstm", tokenizer.vocab_size());
+  std::string longer;
+  for (int i = 0; i < 300; ++i) longer += "The cat saw a ball. ";
+  const std::vector<std::string> prompts = {longer, "A dog"};
+  GenerateSpeed speed;
+  generate(*model, tokenizer, prompts, options_of(7), {}, &speed);
+  std::size_t read = 0;
+  for (const std::string& prompt : prompts) read += prompt_ids(tokenizer, prompt).size();
+  CHECK(speed.read == static_cast<std::int64_t>(read));
+  CHECK(speed.written == 14);
+  CHECK(speed.reading > 0);
+  CHECK(speed.writing > 0);
+
+  GenerateOptions options = options_of(7);
+  int asked = 0;
+  options.stop_asked = [&] { return ++asked == 2; };
+  GenerateSpeed stopped;
+  const auto texts = generate(*model, tokenizer, prompts, options, {}, &stopped);
+  for (const GeneratedText& text : texts) CHECK((text.ending == Ending::interrupted && text.tokens == 0));
+  CHECK(stopped.read < speed.read);
+  CHECK(stopped.written == 0);
+}
+
 }  // namespace blalm

@@ -1,6 +1,7 @@
 // blalm inspect model (cli.test.cpp has kernels).
 #include <doctest/doctest.h>
 
+#include "blalm/io/atomic_file.h"
 #include "tests/apps/support.h"
 
 namespace blalm {
@@ -33,6 +34,35 @@ TEST_CASE("inspect model takes settings, and its counts follow them") {
   CHECK(run_blalm(usual + " --seq 2000 --model.conv_kernel 9").output != run_blalm(usual + " --seq 2000").output);
 }
 
+TEST_CASE("every alternative of a model is a flag") {
+  ModelConfig config;
+  const Fields fields = config.fields();
+  for (const Field& field : fields.list())
+    for (const std::string& choice : field.choices) {
+      if (field.key == "mixer") continue;  // attention has no use for other settings
+      const Outcome o = run_blalm("inspect model --preset full --model." + field.key + " " + choice);
+      CHECK_MESSAGE(o.exit_code == 0, o.output);
+    }
+  for (const auto& [flags, shown] : {std::pair<std::string, std::string>{"mixer attention", "self_attn"},
+                                     {"memory_kind meta --model.swa_memory 5", "[5, 192]        embedding"},
+                                     {"num_key_value_heads 1", "[64, 192]"},
+                                     {"tie_word_embeddings false", "[16000, 192]    embedding"},
+                                     {"feature_map hedgehog", "q_hedgehog"},
+                                     {"feature_map hedgehog --model.hedgehog_map lol", "[3, 64, 64]"},
+                                     {"conv_kernel 7", "[192, 7]"},
+                                     {"swa_window 8 --model.swa_modulation clamp", "swa_alpha"},
+                                     {"swa_window 8 --model.swa_modulation raw --model.modulation_scope head",
+                                      "swa_alpha                       [3]"},
+                                     {"swa_window 8 --model.swa_modulation raw --model.modulation_scope channel",
+                                      "swa_alpha                       [192]"}}) {
+    const Outcome o = run_blalm("inspect model --model." + flags);
+    const std::string expected = shown;  // clang++ 14 captures no structured binding
+    CAPTURE(expected);
+    CHECK_MESSAGE(contains(o, expected), o.output);
+  }
+  CHECK_FALSE(contains(run_blalm("inspect model --model.mlstm_norm none"), "head_norm"));
+}
+
 TEST_CASE("inspect model takes no memory for weights") {
   const Outcome o =
       run_blalm("inspect model --model.hidden_size 1M --model.num_attention_heads 1k --model.num_hidden_layers 500");
@@ -50,6 +80,28 @@ TEST_CASE("inspect model describes a saved model, and the last checkpoint of a r
   CHECK(run.output == model.output);
   CHECK(run_blalm("inspect model --model " + folder / "run" + " --out " + folder / "tree.txt").output.empty());
   CHECK(testing::read_text(folder.path / "tree.txt") == run.output);
+}
+
+TEST_CASE("a saved model with a bad config.json is a fault of the file") {
+  const Folder folder;
+  testing::save_small_model(folder.path / "model", "swa");
+  const std::string config = (folder.path / "model" / "config.json").string();
+  std::string json = testing::read_text(config);
+  json.replace(json.find("\"hidden_size\""), 13, "\"hiden_size\"");
+  write_file_atomically(config, json);
+  const Outcome o = run_blalm("inspect model --model " + folder / "model");
+  CHECK(o.exit_code == 3);
+  CHECK(contains(o, "[" + config + "] unknown key hiden_size (did you mean hidden_size?); key hidden_size is missing"));
+}
+
+TEST_CASE("the help of inspect model shows the defaults of the size and preset that it takes") {
+  const Outcome help = run_blalm("inspect model --help");
+  CHECK(help.exit_code == 0);
+  CHECK(contains(help, "defaults are those of --preset mlstm --size nano"));
+  const std::size_t line = help.output.find("model.hidden_size");
+  REQUIRE(line != std::string::npos);
+  CHECK(help.output.substr(line, help.output.find("\n  --model", line) - line).find("192") != std::string::npos);
+  CHECK(run_blalm("inspect model --model.hidden_size 192").output == run_blalm("inspect model").output);
 }
 
 TEST_CASE("inspect model says what is wrong") {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #include "blalm/apps/tokenize/summary.h"
@@ -126,6 +127,24 @@ TEST_CASE("stripped lines give the tokenizer and the tokens of text without whit
                   file);
 }
 
+TEST_CASE("tokenize names the files of a folder that it does not read, and those without words") {
+  const Folder folder;
+  fs::create_directories(folder.path / "in" / "more");
+  write(folder.path / "in" / "a.txt", testing::sentences(200));
+  write(folder.path / "in" / "b.txt", "");
+  write(folder.path / "in" / "c.txt", "\n \n");
+  write(folder.path / "in" / ".d.txt", "hidden");
+  for (int i = 0; i < 12; ++i) write(folder.path / "in" / (std::to_string(i) + ".pdf"), "x");
+  const Outcome o = run_blalm("tokenize --input " + folder / "in" + " --vocab-size 300 --out " + folder / "out");
+  REQUIRE_MESSAGE(o.exit_code == 0, o.output);
+  CHECK(fields_of(o.output, "b.txt") == std::vector<std::string>{"0", "0", "(empty)"});
+  CHECK(contains(o, "(only blank lines)\n"));
+  CHECK(contains(o, "14 left out of the folders"));
+  CHECK(contains(o, "in/.d.txt', '"));
+  CHECK(contains(o, "6.pdf' and 4 more\n"));
+  CHECK(read_prepared(folder.path / "out").sources.size() == 3);
+}
+
 TEST_CASE("a vocabulary larger than the text supports is said, not an error") {
   const Folder folder;
   write(folder.path / "a.txt", testing::sentences(50));
@@ -156,7 +175,9 @@ TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
         {in + out + "--tokenizer /nowhere.json", 3, "/nowhere.json"},
         {in + out + "--valid " + folder / "a.txt", 3, "a.txt"},
         {out + "--input /nowhere.txt", 3, "/nowhere.txt"},
-        {out + "--data.valid_share 0 --input " + folder / "empty.txt", 3, "no words"},
+        {out + "--data.valid_share 0 --input " + folder / "empty.txt", 3, "empty.txt', which is empty"},
+        {out + "--input " + folder / "empty.txt", 3, "empty.txt', which is empty"},
+        {in + out + "--valid " + folder / "empty.txt", 3, "empty.txt', which is empty"},
         {out + "--input " + folder / "binary.txt", 3, "binary.txt"},
         {out + "--input " + folder / "wrong.jsonl", 3, "wrong.jsonl"},
         {in + "--out " + folder / "a.txt", 3, "a.txt"}}) {
@@ -222,6 +243,34 @@ TEST_CASE("Ctrl-C leaves nothing that could be opened, whenever it comes") {
     CHECK(fs::exists(out) == (code == 0));
     interrupted += code == 130 ? 1 : 0;
     fs::remove_all(out);
+  }
+  CHECK(interrupted > 0);
+}
+
+TEST_CASE("Ctrl-C leaves earlier data as it was, and says so") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(100));
+  write(folder.path / "b.txt", testing::sentences(300000, 2));
+  const std::string out = " --vocab-size 300 --out " + folder / "out";
+  REQUIRE(run_blalm("tokenize --input " + folder / "a.txt" + out).exit_code == 0);
+  const auto files = [&] {
+    std::map<std::string, std::string> contents;
+    for (const auto& entry : fs::directory_iterator(folder.path / "out"))
+      contents[entry.path().filename()] = testing::read_text(entry.path());
+    return contents;
+  };
+  const auto before = files();
+  int interrupted = 0;
+  for (const char* seconds : {"0.02", "0.05", "0.1", "0.15", "0.2", "0.3"}) {
+    const Outcome o = run_blalm("tokenize --input " + folder / "b.txt" + out, testing::kStandardError,
+                                std::string("timeout --preserve-status -s INT ") + seconds + " ");
+    if (o.exit_code == 0) break;
+    CHECK(o.exit_code == 130);
+    CHECK(files() == before);
+    if (o.output.empty()) continue;  // before the handler stands
+    CHECK_MESSAGE(contains(o, "[tokenize] interrupted, '"), o.output);
+    CHECK_MESSAGE(contains(o, "' is as it was\n"), o.output);
+    ++interrupted;
   }
   CHECK(interrupted > 0);
 }

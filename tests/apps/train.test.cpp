@@ -220,8 +220,7 @@ TEST_CASE("wrong settings are usage errors, wrong data is a data error, each in 
         {"train --resume yes" + run, 2, "expected auto, got yes"},
         {"train --resume auto", 2, "--run DIR"},
         {"train --data.train /nowhere.txt" + run, 3, "/nowhere.txt"},
-        {"train --data.train " + folder / "empty.txt" + run, 3,
-         "no words in '" + (folder.path / "empty.txt").string() + "', which is empty"},
+        {"train --data.train " + folder / "empty.txt" + run, 3, "which is empty"},
         {train_arguments(folder, "y", "--train.micro_batch 3"), 2, "a divisor of train.batch"}}) {
     const std::string line = command;  // clang++ 14 captures no structured binding
     const Outcome o = run_blalm(line);

@@ -171,9 +171,10 @@ TEST_CASE("patience ends a run that no longer gains, and it stays ended") {
 
 TEST_CASE("best/ holds the model of the smallest held-out loss, and is what it was before") {
   const Folder folder;
-  // A hundred words are soon learned by heart.
-  const std::string settings =
-      "--data.words 100 --optim.lr 2e-2 --optim.steps 100 --train.valid_every 10 --train.sample_every 0 ";
+  // A few sentences are soon learned by heart.
+  write(folder.path / "few.txt", testing::sentences(25, 7));
+  const std::string settings = "--data.train " + folder / "few.txt" + " --data.valid " + testing::text_file(folder) +
+                               " --optim.lr 2e-2 --optim.steps 100 --train.valid_every 10 --train.sample_every 0 ";
   const Outcome o = run_blalm(train_arguments(folder, "a", settings + "--train.patience 3"));
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
   std::string best = "0";
@@ -225,7 +226,7 @@ TEST_CASE("numbers that are not finite: skipped steps are said, and --anomaly na
   const Outcome o = run_blalm(train_arguments(folder, "a", settings));
   CHECK_MESSAGE(o.exit_code == 0, o.output);
   CHECK_MESSAGE(contains(o, "skipped, the gradient of"), o.output);
-  for (const std::string text : {o.output, read_text(folder.path / "a" / "metrics.csv")}) {
+  for (const std::string& text : {o.output, read_text(folder.path / "a" / "metrics.csv")}) {
     CHECK(contains(text, "nan"));
     CHECK_FALSE(contains(text, "-nan"));
   }

@@ -90,13 +90,23 @@ TEST_CASE("sources are files with or without a cap") {
 
 TEST_CASE("a folder stands for its text files") {
   TempFolder folder;
-  for (const char* name : {"b.txt", "a.train.xz", "c.jsonl.gz", "d.dev", "README.md", "model.bin", "e.json", "f.xz"})
+  for (const char* name : {"b.txt", "a.train.xz", "c.jsonl.gz", "d.dev", "README.md", "model.bin", "e.json", "f.xz",
+                           ".hidden.txt", "._b.txt"})
     write_plainly(folder / name, "x");
   std::filesystem::create_directory(folder / "inner.txt");
-  Texts names;
-  for (const SourceSpec& spec : parse_sources({folder.path().string()})) names.push_back(spec.path.filename());
+  std::filesystem::create_symlink("nowhere", folder / "z.txt");
+  Texts names, others;
+  std::vector<std::filesystem::path> left_out;
+  for (const SourceSpec& spec : parse_sources({folder.path().string()}, &left_out))
+    names.push_back(spec.path.filename());
   CHECK(names == Texts{"a.train.xz", "b.txt", "c.jsonl.gz", "d.dev"});
-  CHECK(has(message_of<DataError>([&] { parse_sources({(folder / "inner.txt").string()}); }), "got none"));
+  for (const std::filesystem::path& path : left_out) others.push_back(path.lexically_relative(folder.path()));
+  CHECK(others == Texts{"._b.txt", ".hidden.txt", "README.md", "e.json", "f.xz", "inner.txt/", "model.bin", "z.txt"});
+  CHECK(some_of({"a", "b/"}, 2) == "'a', 'b/'");
+  CHECK(some_of({"a", "b/", "c", "d"}, 2) == "'a', 'b/' and 2 more");
+  CHECK(has(message_of<DataError>([&] { parse_sources({(folder / "inner.txt").string()}); }), "got an empty one"));
+  write_plainly(folder / "inner.txt" / "a.pdf", "x");
+  CHECK(has(message_of<DataError>([&] { parse_sources({(folder / "inner.txt").string()}); }), "inner.txt/a.pdf'"));
   CHECK(has(message_of<ConfigError>([&] { parse_sources({folder.path().string() + ":5"}); }), "one for the folder"));
 }
 

@@ -144,10 +144,37 @@ TEST_CASE("the files do not depend on the number of threads, and the stream not 
   CHECK(files_of(folder / "out1") == files_of(folder / "single"));
 }
 
-TEST_CASE("data that was interrupted or has no words cannot be opened") {
+TEST_CASE("a preparation that fails leaves the one before it as it was") {
   TempFolder folder;
   write_plainly(folder / "a.txt", "some words\n");
   prepare(whole_file(folder / "a.txt"), byte_encoder(), folder / "out");
+  const auto before = files_of(folder / "out");
+  write_plainly(folder / "b.txt", "other words, and more of them\n");
+  TextEncoder failing = byte_encoder();
+  failing.encode = [](std::string_view) -> std::vector<std::int32_t> { throw DataError("stopped"); };
+  CHECK(message_of<DataError>([&] { prepare(whole_file(folder / "b.txt"), failing, folder / "out"); }) == "stopped");
+  PrepareOptions stopping;
+  stopping.progress = [](const PrepareProgress&) { throw DataError("stopped"); };
+  CHECK(message_of<DataError>(
+            [&] { prepare(whole_file(folder / "b.txt"), byte_encoder(), folder / "out", stopping); }) == "stopped");
+  CHECK(files_of(folder / "out") == before);
+  CHECK(stream_text(folder / "out", Part::train) == "<s>some words");
+  // What a killed program has left is gone after the next preparation.
+  std::filesystem::create_directory(folder / "out" / ".preparing");
+  write_plainly(folder / "out" / ".preparing" / "train-00007.bin", "x");
+  PrepareOptions options;
+  options.write_beside = [](const std::filesystem::path& into) {
+    CHECK_FALSE(is_prepared(into));
+    write_plainly(into / "tokenizer.json", "{}");
+  };
+  prepare(whole_file(folder / "b.txt"), byte_encoder(), folder / "out", options);
+  CHECK(files_of(folder / "out").size() == 3);
+  CHECK(stream_text(folder / "out", Part::train) == "<s>other words, and more of them");
+}
+
+TEST_CASE("data that was interrupted or has no words cannot be opened") {
+  TempFolder folder;
+  write_plainly(folder / "a.txt", "some words\n");
   TextEncoder failing = byte_encoder();
   failing.encode = [](std::string_view) -> std::vector<std::int32_t> { throw DataError("stopped"); };
   CHECK(message_of<DataError>([&] { prepare(whole_file(folder / "a.txt"), failing, folder / "out"); }) == "stopped");
@@ -157,13 +184,33 @@ TEST_CASE("data that was interrupted or has no words cannot be opened") {
   failing.encode = [](std::string_view) { return std::vector<std::int32_t>{5000}; };
   CHECK(
       has(message_of<DataError>([&] { prepare(whole_file(folder / "a.txt"), failing, folder / "out"); }), "got 5000"));
+  write_plainly(folder / "blank2.txt", "\n");
   for (const char* content : {"", "\n\n", "  \n"}) {
     write_plainly(folder / "blank.txt", content);
-    CHECK(has(message_of<DataError>([&] { prepare(whole_file(folder / "blank.txt"), byte_encoder(), folder / "out"); }),
-              "data.train] expected text to train on, got no words"));
+    const std::string name = (folder / "blank.txt").string(),
+                      why = fmt::format("got no words in '{}', which {}", name,
+                                        *content == 0 ? "is empty" : "has only blank lines");
+    CHECK(message_of<DataError>([&] { prepare(whole_file(folder / "blank.txt"), byte_encoder(), folder / "out"); }) ==
+          "[data.train] expected text to train on, " + why);
     const auto plan = plan_corpus({{folder / "a.txt", kAllWords}}, {{folder / "blank.txt", kAllWords}}, {});
-    CHECK(has(message_of<DataError>([&] { prepare(plan, byte_encoder(), folder / "out"); }), "data.valid"));
+    CHECK(message_of<DataError>([&] { prepare(plan, byte_encoder(), folder / "out"); }) ==
+          "[data.valid] expected validation text, " + why);
     CHECK_FALSE(is_prepared(folder / "out"));
+    // Where files are read to hold out lines or to share out words, it is found there.
+    if (*content == 0)
+      CHECK(has(message_of<DataError>([&] {
+                  prepare(plan_corpus({{folder / "blank.txt", kAllWords}, {folder / "blank2.txt", kAllWords}}, {}, {}),
+                          byte_encoder(), folder / "out");
+                }),
+                fmt::format("got no words in '{}' (empty), '{}' (only blank lines)", name,
+                            (folder / "blank2.txt").string())));
+    CorpusOptions capped, sharing;
+    capped.words = 5;
+    sharing.valid_share = 0.1;
+    for (const CorpusOptions& options : {capped, sharing})
+      CHECK(message_of<DataError>([&] {
+              plan_corpus({{folder / "blank.txt", kAllWords}}, {}, options);
+            }) == "[data.train] expected text to train on, " + why);
   }
   // A file that turns out to be damaged after megabytes of good text.
   write_plainly(folder / "bad.txt", std::string(9'000'000, 'x') + "\n" + std::string(1, '\0'));

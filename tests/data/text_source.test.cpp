@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <map>
+
 #include "blalm/core/error.h"
 #include "tests/data/support.h"
 
@@ -219,11 +221,25 @@ TEST_CASE("JSON Lines give the text field of each object") {
     write_anew(path, content);
     return message_of<FormatError>([&] { read_lines(path); });
   };
-  CHECK(has(error("{\"text\": \"x\"}\n{\"other\": 1}"), "a.jsonl, line 2: text] expected a text"));
-  CHECK(has(error("{\"other\": 1}"), "data.json_field"));
-  CHECK(has(error("{\"text\": 5}"), "line 1: text] expected a string, got 5"));
-  CHECK(has(error("[\"text\"]"), "expected an object"));
-  CHECK(has(error("plain text"), "line 1] expected JSON"));
+  CHECK(has(
+      error("{\"text\": \"x\"}\n{\"b\": 1, \"a\": 2}"),
+      "a.jsonl, line 2] expected a text in field 'text', got an object with 'a', 'b' (data.json_field names another)"));
+  CHECK(has(error(R"({"a": 1, "b": 2, "c": 3, "d": 4})"), "got an object with 'a', 'b', 'c' and 1 more"));
+  CHECK(has(error("{}"), "expected a text in field 'text', got an object without fields"));
+  CHECK(has(error("{\"text\": 5}"), "line 1] expected a text in field 'text', got 5"));
+  CHECK(has(error("{\"text\": null}"), "line 1] expected a text in field 'text', got null"));
+  for (const auto& [line, got] : std::map<std::string, std::string>{
+           {"[\"text\"]", "an array of 1"}, {"\"te\\nxt\"", "te\\nxt"}, {"3", "3"}, {"null", "null"}})
+    CHECK(has(error(line), "line 1] expected a JSON object with a text in field 'text', got " + got));
+  CHECK(has(error("plain text"), "line 1] expected JSON, got an error at column 1"));
+  CHECK(has(error("\n{\"text\": \"x\""), "line 2] expected JSON, got an error at column 13"));
+  // However long the token is that the parser stumbles over, and whatever is in it.
+  const std::string unending = error("{\"text\": \"" + std::string(1'000'000, 'x'));
+  CHECK(has(unending, "missing closing quote"));
+  CHECK(unending.size() < 400);
+  const std::string control = error("{\"text\": \"a\x1b[31m\"}");
+  CHECK(has(control, "expected JSON"));
+  CHECK(control.find('\x1b') == control.npos);
   CHECK(has(error("{\"text\": \"x\"} {"), "line 1] expected JSON"));
   CHECK(has(error("{\"text\": \"\\ud800\"}"), "line 1] expected JSON"));
   CHECK(has(error(std::string(100'000, '[')), "levels deep"));

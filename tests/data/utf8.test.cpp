@@ -37,6 +37,15 @@ TEST_CASE("what is not well-formed is no character") {
   CHECK(utf8::incomplete_suffix("\x80\x80\x80\x80") == 0);
 }
 
+TEST_CASE("any bytes can be shown in one line") {
+  CHECK(utf8::printable("caf\xC3\xA9 \"x\"") == "caf\xC3\xA9 \"x\"");
+  CHECK(utf8::printable("a\n\t\x7f\x1b") == "a\\n\\x09\\x7f\\x1b");
+  CHECK(utf8::printable("\xC3(\xC2\x85") == "\\xc3(\\xc2\\x85");
+  CHECK(utf8::beginning("short", 5) == "short");
+  CHECK(utf8::beginning("longer", 5) == "longe...");
+  CHECK(utf8::beginning("abc\xC3\xA9", 4) == "abc...");
+}
+
 TEST_CASE("text is told from bytes") {
   const std::string_view text = "twelve bytes, \xC3\xA9 and \xE4\xBD\xA0\xFF\x80 end";
   const std::size_t valid = utf8::valid_prefix(text);

@@ -1,6 +1,11 @@
 #include "blalm/models/config.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "blalm/core/error.h"
 #include "blalm/models/config_json.h"
@@ -25,10 +30,20 @@ std::string complaint(const char* preset, Set&& set) {
 std::string json_complaint(std::string_view text) {
   try {
     config_from_json(text);
-  } catch (const ConfigError& e) {
+  } catch (const FormatError& e) {
     return e.what();
   }
   return "";
+}
+
+// The config.json of a small model with one key set to another value; of no value: without the key.
+std::string json_with(std::string_view key, const std::optional<nlohmann::ordered_json>& value) {
+  auto json = nlohmann::ordered_json::parse(to_json(test::small_config("mlstm")));
+  if (value)
+    json[key] = *value;
+  else
+    json.erase(std::string(key));
+  return json.dump();
 }
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
@@ -128,29 +143,50 @@ TEST_CASE("config.json round trip") {
     const ModelConfig c = test::small_config(preset).resolved();
     CHECK(to_json(config_from_json(to_json(c))) == to_json(c));
   }
-  const ModelConfig c = config_from_json(R"({"model_type": "blalm", "hidden_size": 192, "rms_norm_eps": 1e-05,
-      "tie_word_embeddings": false, "swa_window": 64, "swa_modulation": "sigmoid"})");
+  // As the definition in PyTorch writes it: without the keys of what it does not know.
+  const ModelConfig c = config_from_json(R"({"vocab_size": 97, "hidden_size": 192, "num_hidden_layers": 2,
+      "num_attention_heads": 2, "intermediate_size": 64, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
+      "tie_word_embeddings": false, "mixer": "mlstm", "conv_kernel": 0, "swa_window": 24, "swa_memory": 0,
+      "swa_modulation": "sigmoid", "feature_map": "none", "gate_soft_cap": 15.0, "mlstm_eps": 1e-06,
+      "chunk_size": 64})");
   CHECK(c.hidden_size == 192);
   CHECK(c.rms_norm_eps == 1e-5);
   CHECK_FALSE(c.tie_word_embeddings);
   CHECK(c.swa_modulation == ops::Modulation::sigmoid);
-  CHECK(c.chunk_size == 64);
+  CHECK(c.hedgehog_map == ops::FeatureMap::fla);
 }
 
 TEST_CASE("config.json: one error for everything wrong") {
   const std::string all = json_complaint(R"({"model_type": "llama", "hiden_size": 192, "rope_theta": "big",
       "tie_word_embeddings": 1, "conv_kernel": -1, "mixer": "rnn"})");
-  CHECK(contains(all, "model_type is \"llama\", not \"blalm\""));
+  CHECK(contains(all, "[config.json] model_type is \"llama\", not \"blalm\""));
   CHECK(contains(all, "unknown key hiden_size (did you mean hidden_size?)"));
   CHECK(contains(all, "rope_theta is \"big\", not a number"));
   CHECK(contains(all, "tie_word_embeddings is 1, not true or false"));
   CHECK(contains(all, "[model.conv_kernel] expected a number of at least 0"));
-  CHECK(contains(all, "[model.mixer] expected one of attention, mlstm, got rnn"));
-  CHECK(contains(json_complaint(R"({"hidden_size": 100})"), "divides hidden_size"));
-  CHECK(contains(json_complaint(R"({"hidden_size": 19.5})"), "a whole number"));
-  CHECK(contains(json_complaint(R"({"hidden_size": 1e300})"), "hidden_size"));
+  CHECK(contains(all, "[model.mixer] expected one of attention, mlstm"));
+  for (const char* missing : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "swa_window"})
+    CHECK(contains(all, fmt::format("key {} is missing", missing)));
+  CHECK_FALSE(contains(all, "key mixer is missing"));
+  CHECK(contains(json_complaint(json_with("hidden_size", 99)), "divides hidden_size"));
+  CHECK(contains(json_complaint(json_with("hidden_size", 19.5)), "a whole number"));
+  CHECK(contains(json_complaint(json_with("hidden_size", 1e300)), "hidden_size"));
   for (const char* broken : {"", "[]", "{", "\"x\"", "{\"hidden_size\": }"})
     CHECK(contains(json_complaint(broken), "not a JSON object"));
+}
+
+TEST_CASE("config.json says every key of the definition; alternatives that it does not know may be left out") {
+  constexpr std::string_view kAlternatives[] = {
+      "num_key_value_heads", "logit_soft_cap", "weight_init", "residual_init_scale", "memory_kind", "modulation_scope",
+      "swa_after_conv",      "hedgehog_map",   "gate_init",   "mlstm_norm",          "model_type"};
+  const auto json = nlohmann::ordered_json::parse(to_json(test::small_config("mlstm")));
+  CHECK(json.size() == 17 + std::size(kAlternatives));
+  for (const auto& [key, value] : json.items()) {
+    const std::string name = key;  // clang++ 14 captures no structured binding
+    CAPTURE(name);
+    const bool optional = std::ranges::find(kAlternatives, name) != std::end(kAlternatives);
+    CHECK(json_complaint(json_with(name, {})) == (optional ? "" : "[config.json] key " + name + " is missing"));
+  }
 }
 
 }  // namespace blalm

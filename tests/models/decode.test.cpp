@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "blalm/core/error.h"
+#include "blalm/core/pool.h"
 #include "blalm/io/safetensors.h"
 #include "tests/models/support.h"
 
@@ -104,6 +105,34 @@ TEST_CASE("the size of the state does not depend on the position, the Transforme
   }
 }
 
+TEST_CASE("the Transformer's cache grows by doubling, and no step copies what it holds") {
+  LanguageModel model(small_config("transformer"));
+  const std::int64_t position_bytes = 2 * model.config().num_hidden_layers * model.config().hidden_size * 4;
+  constexpr std::int64_t kSlack = 256 << 10;  // scratch memory of kernels; a copy for 64 sequences takes more
+  for (const std::int64_t batch : {1, 64}) {
+    CAPTURE(batch);
+    const Tensor ids = random_ids(batch, 200, 41);
+    DecodeState state(model, batch);
+    prefill(model, columns(ids, 0, 40), state);
+    std::int64_t growths = 0, room = 0;
+    for (std::int64_t t = 40; t < 200; ++t) {
+      const std::int64_t before = state.bytes(), live = Pool::instance().stats().live_bytes;
+      Pool::instance().reset_peak();
+      step(model, column(ids, t), state);
+      const std::int64_t taken = Pool::instance().stats().peak_live_bytes - live;
+      if (state.bytes() != before) {
+        ++growths;
+        CHECK(state.bytes() == 2 * before);
+      } else {
+        if (room == 0) room = taken;
+        CHECK(taken < room + kSlack);  // whatever the position
+      }
+    }
+    CHECK(growths == 3);
+    CHECK(state.bytes() == batch * 320 * position_bytes);
+  }
+}
+
 TEST_CASE("a copy of a state goes its own way") {
   for (const char* preset : {"transformer", "full"}) {
     CAPTURE(preset);
@@ -147,29 +176,51 @@ TEST_CASE("states of other models are refused") {
   CHECK_THROWS_AS(DecodeState(model, 0), ConfigError);
   prefill(model, ids, state);
   state.save(model, state_file());
-  CHECK_THROWS_AS(DecodeState::load(other, state_file()), ConfigError);
+  const std::string where = "[" + state_file().string() + "] ";
+  CHECK_THROWS_WITH_AS(DecodeState::load(other, state_file()),
+                       (where + "expected a decoding state of this model's config, got one of another").c_str(),
+                       ConfigError);
   model.run.precision = Precision::bf16();
   CHECK_THROWS_AS(prefill(model, ids, state), ConfigError);
-  CHECK_THROWS_AS(DecodeState::load(model, state_file()), ConfigError);
+  CHECK_THROWS_WITH_AS(DecodeState::load(model, state_file()),
+                       (where + "expected a decoding state in f32 bf16, got one in f32 f32").c_str(), ConfigError);
 }
 
 TEST_CASE("a damaged state file is refused with all that is wrong") {
   LanguageModel model(small_config("conv"));
-  DecodeState state(model, 1);
-  SafetensorsWriter writer;
-  for (std::size_t i = 1; i < state.tensors().size(); ++i)
-    writer.add(model.state_slots()[i].name, i == 2 ? Tensor::zeros({1, 2}) : state.tensors()[i]);
-  writer.metadata("config", model.fingerprint());
-  writer.metadata("position", "4");
-  writer.write(state_file());
-  std::string message;
-  try {
-    DecodeState::load(model, state_file());
-  } catch (const ConfigError& e) {
-    message = e.what();
+  const DecodeState state(model, 1);
+  state.save(model, state_file());
+  const SafetensorsMetadata whole = SafetensorsFile::open(state_file()).metadata();
+  const auto complaint = [&](const SafetensorsMetadata& metadata, bool damaged) -> std::string {
+    SafetensorsWriter writer;
+    for (std::size_t i = damaged ? 1 : 0; i < state.tensors().size(); ++i)
+      writer.add(model.state_slots()[i].name, damaged && i == 2 ? Tensor::zeros({1, 2}) : state.tensors()[i]);
+    if (damaged) writer.add("model.layers.7.n", Tensor::zeros({1, 2}));
+    for (const auto& [key, value] : metadata) writer.metadata(key, value);
+    writer.write(state_file());
+    try {
+      DecodeState::load(model, state_file());
+    } catch (const FormatError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::string where = "[" + state_file().string() + "] ";
+  const std::vector<StateSlot>& slots = model.state_slots();
+  CHECK(complaint(whole, false) == "");
+  CHECK(complaint(whole, true) == where + "tensor " + slots[0].name + " is missing; tensor " + slots[2].name +
+                                      " is f32[1, 2], not f32" + state.tensors()[2].shape().str() +
+                                      "; tensor model.layers.7.n has no place in the state");
+  for (const char* key : {"config", "precision", "position"}) {
+    SafetensorsMetadata without = whole;
+    without.erase(key);
+    CHECK(complaint(without, false) == where + "expected metadata '" + key + "', got none");
   }
-  CHECK(message.find(model.state_slots()[0].name + " is missing") != std::string::npos);
-  CHECK(message.find(model.state_slots()[2].name + " is f32[1, 2]") != std::string::npos);
+  for (const char* bad : {"", "-1", "4x", "9223372036854775807", "99999999999999999999"}) {
+    SafetensorsMetadata other = whole;
+    other["position"] = bad;
+    CHECK(complaint(other, false) == where + "expected a whole number as position, got '" + bad + "'");
+  }
 }
 
 }  // namespace blalm

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include "blalm/core/error.h"
 #include "tests/models/support.h"
 
@@ -38,24 +40,59 @@ TEST_CASE("features that are off are not listed") {
   CHECK_THROWS_AS(describe(LanguageModel(small_config("mlstm")), {.length = 0}), ConfigError);
 }
 
+TEST_CASE("the pairs that attention visits are counted exactly") {
+  for (const char* preset : {"transformer", "swa", "swa-memory", "full"})
+    for (const std::int64_t length : {1, 5, 9, 10, 13, 64}) {  // around the window of 9 and the 4 of memory
+      CAPTURE(preset);
+      CAPTURE(length);
+      ModelConfig config = small_config(preset);
+      config.num_hidden_layers = 1;
+      LanguageModel model(config);
+      Tape tape;
+      model.logits(tape, random_ids(1, length, 41));
+      double ran = 0;
+      for (const Node& node : tape.nodes())
+        if (node.op == std::string_view("attention")) ran += node.flops;
+      const std::int64_t window = config.swa_window, memory = config.swa_memory;
+      std::int64_t pairs = 0;
+      for (std::int64_t t = 0; t < length; ++t)
+        for (std::int64_t s = 0; s <= t; ++s) pairs += window == 0 || t - s < window || s < memory ? 1 : 0;
+      CHECK(ran == 4.0 * 32 * static_cast<double>(pairs));
+    }
+}
+
 TEST_CASE("the operations that are promised are those on the tape") {
-  for (const std::string& preset : preset_names()) {
-    CAPTURE(preset);
-    ModelConfig config = small_config(preset);
+  const auto check = [](ModelConfig config) {
     config.tie_word_embeddings = false;
     LanguageModel model(config);
-    const std::int64_t length = 64;
-    Tape tape;
-    model.logits(tape, random_ids(1, length, 41));
-    double ran = 0, promised = 0;
-    for (const Node& node : tape.nodes()) ran += node.flops;
-    const std::function<void(const Module&)> add = [&](const Module& m) {
-      promised += m.flops(length);
-      for (const Module* child : m.children()) add(*child);
-    };
-    add(model);
-    CHECK(promised * static_cast<double>(length) == doctest::Approx(ran).epsilon(0.05));
-  }
+    for (const std::int64_t length : {5, 9, 10, 13, 37, 64}) {
+      CAPTURE(length);
+      Tape tape;
+      model.logits(tape, random_ids(1, length, 41));
+      double ran = 0, promised = 0;
+      for (const Node& node : tape.nodes()) ran += node.flops;
+      const std::function<void(const Module&)> add = [&](const Module& m) {
+        promised += m.flops(length);
+        for (const Module* child : m.children()) add(*child);
+      };
+      add(model);
+      CHECK(promised * static_cast<double>(length) == doctest::Approx(ran).epsilon(1e-12));
+    }
+  };
+  for (const std::string& preset : preset_names())
+    for (const std::int64_t groups : {0, 1}) {
+      CAPTURE(preset);
+      CAPTURE(groups);
+      ModelConfig config = small_config(preset);
+      config.num_key_value_heads = groups;
+      check(config);
+    }
+  ModelConfig config = small_config("swa");
+  config.mlstm_norm = HeadNormKind::rms;
+  config.swa_modulation = ops::Modulation::convex;
+  check(config);
+  config.mlstm_norm = HeadNormKind::none;
+  check(config);
 }
 
 }  // namespace blalm

@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <thread>
 
+#include "blalm/models/features/head_norm.h"
 #include "tests/models/support.h"
 
 namespace blalm {
@@ -33,6 +33,13 @@ double effect(const char* preset, Change&& change) {
 }  // namespace
 
 TEST_CASE("a window over everything is causal attention") {
+  Rng rng(4);
+  const Tensor q = Tensor::empty({2, 37, 4, 8}), k = Tensor::empty({2, 37, 2, 8}), v = Tensor::empty({2, 37, 2, 8});
+  for (const Tensor& t : {q, k, v}) rng.fill_normal(t, 0, 1);
+  const Tensor causal = ops::attention(q, k, v).value();
+  for (const std::int64_t window : {37, 38, 1000})
+    CHECK(distance(ops::attention(q, k, v, {.window = window}).value(), causal) < 1e-6);
+  CHECK(distance(ops::attention(q, k, v, {.window = 36}).value(), causal) > 1e-4);
   for (const char* preset : {"swa", "swa-memory", "swa-dynmod", "full"}) {
     CAPTURE(preset);
     CHECK(effect(preset, [](ModelConfig& c) { c.swa_window = 37; }) > 1e-3);
@@ -107,6 +114,33 @@ TEST_CASE("an mLSTM that forgets nothing is cumulative linear attention") {
       expected.mutable_data<double>()[t * E + e] = sum[static_cast<std::size_t>(e)] / std::max(std::abs(a), 1.0);
   }
   CHECK(distance(h, expected) < 1e-4);  // sigmoid(15) is not quite 1
+}
+
+TEST_CASE("the RMS norm of heads is spec §4.2's, head by head, with a weight a channel") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Module root({.dtype = dtype});
+    HeadNorm norm(root, "head_norm", 3, 5, HeadNormKind::rms);
+    Tensor& weight = norm.parameters()[0]->value;
+    const Tensor h = Tensor::empty({2, 4, 3, 5}, dtype);
+    Rng rng(6);
+    rng.fill_normal(weight, 1, 0.3);
+    rng.fill_normal(h, 0, 2);
+    Tape tape;
+    RunOptions run;
+    if (dtype == DType::f64) run.precision = Precision::f64();
+    Pass pass{tape, run};
+    const Tensor y = norm.forward(pass, h).value();
+    CHECK(y.shape() == Shape{2, 4, 15});
+    const Tensor expected = Tensor::empty({2, 4, 15}, DType::f64);
+    for (std::int64_t head = 0; head < 2 * 4 * 3; ++head) {
+      double squares = 0;
+      for (std::int64_t e = 0; e < 5; ++e) squares += std::pow(h.at(head * 5 + e), 2);
+      for (std::int64_t e = 0; e < 5; ++e)
+        expected.mutable_data<double>()[head * 5 + e] =
+            weight.at(head % 3 * 5 + e) * h.at(head * 5 + e) / std::sqrt(squares / 5 + 1e-6);
+    }
+    CHECK(distance(y, expected) < (dtype == DType::f64 ? 1e-14 : 1e-6));
+  }
 }
 
 TEST_CASE("every setting of the mixer has an effect") {

@@ -1,9 +1,9 @@
 #include "blalm/models/model_folder.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
-#include <fstream>
-#include <sstream>
+#include <tuple>
 
 #include "blalm/core/error.h"
 #include "blalm/io/atomic_file.h"
@@ -106,15 +106,41 @@ TEST_CASE("one error for everything that does not fit") {
   CHECK(message.find('\n') == std::string::npos);
 }
 
+TEST_CASE(
+    "a config with wrong or missing values is complained about alone, not with every shape that follows from it") {
+  const Folder folder;
+  LanguageModel model(small_config("mlstm"));
+  const fs::path path = folder.path / "config.json";
+  for (const auto& [from, to, expected] : {
+           std::tuple{"\"num_key_value_heads\": 2", "\"num_key_value_heads\": -1",
+                      "[model.num_key_value_heads] expected a number of at least 0 and at most 16777216, got -1"},
+           std::tuple{"\"hidden_size\": 32", "\"hiden_size\": 32",
+                      "unknown key hiden_size (did you mean hidden_size?); key hidden_size is missing"},
+           std::tuple{"\"conv_kernel\": 0,", "", "key conv_kernel is missing"},
+           std::tuple{"\"hidden_size\": 32", "\"hidden_size\": 33",
+                      "[config] expected num_attention_heads that divides hidden_size, got 2 for 33"},
+           std::tuple{"\"blalm\"", "\"llama\"", "model_type is \"llama\", not \"blalm\""},
+       }) {
+    save_model(model, folder.path);
+    std::string json = to_json(model.config());
+    REQUIRE(contains(json, from));
+    json.replace(json.find(from), std::string_view(from).size(), to);
+    write_file_atomically(path, json);
+    CHECK(complaint(folder.path) ==
+          fmt::format("[model] {} does not fit together: {}", folder.path.string(), expected));
+    CHECK_THROWS_WITH_AS(load_config(folder.path), fmt::format("[{}] {}", path.string(), expected).c_str(),
+                         FormatError);
+  }
+}
+
 TEST_CASE("sizes that a config merely claims are not allocated") {
   const Folder folder;
-  save_model(LanguageModel(small_config("mlstm")), folder.path);
-  write_file_atomically(folder.path / "config.json",
-                        R"({"hidden_size": 16777216, "vocab_size": 16777216, "num_hidden_layers": 10000,
-                            "num_attention_heads": 2})");
+  ModelConfig config = small_config("mlstm");
+  save_model(LanguageModel(config), folder.path);
+  config.hidden_size = config.vocab_size = 16777216;
+  config.num_hidden_layers = 10000;
+  write_file_atomically(folder.path / "config.json", to_json(config));
   CHECK(contains(complaint(folder.path), "and 149498 more"));
-  write_file_atomically(folder.path / "config.json", R"({"hidden_size": 33})");
-  CHECK(contains(complaint(folder.path), "divides hidden_size"));
 }
 
 TEST_CASE("missing files are data errors") {

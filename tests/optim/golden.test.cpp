@@ -7,14 +7,6 @@
 namespace blalm {
 namespace {
 
-Role role_of(const std::string& name, int rank) {
-  const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
-  if (has("embed_tokens")) return Role::embedding;
-  if (has("_conv")) return Role::convolution;
-  if (rank < 2) return Role::vector;
-  return has("gate.weight") ? Role::gate : Role::matrix;
-}
-
 // Largest relative error over all steps and parameters. The files hold float64 results rounded to f32, so that f64
 // parameters must agree to that rounding.
 double worst_error(const char* file_name, OptimizerKind kind, DType dtype) {
@@ -23,7 +15,7 @@ double worst_error(const char* file_name, OptimizerKind kind, DType dtype) {
   for (const auto& [name, info] : file.tensors())
     if (name.starts_with("param/")) {
       const std::string parameter = name.substr(6);
-      list.push_back({parameter, role_of(parameter, info.shape.rank()), info.shape});
+      list.push_back({parameter, role_of_name(parameter, info.shape.rank()), info.shape});
     }
   REQUIRE(list.size() == 8);
   test::ParameterList parameters(list, dtype);

@@ -111,6 +111,20 @@ TEST_CASE("an open end is for constant schedules") {
 TEST_CASE("settings are read by name and checked") {
   OptimConfig config;
   const Fields fields = config.fields();
+  for (const Field& field : fields.list())
+    for (const std::string& choice : field.choices) {
+      field.set(choice);
+      CHECK(field.get() == choice);
+    }
+  for (const char* amount : {"optim.warmup", "optim.decay", "optim.min_lr"}) {
+    fields.set(amount, "7%");
+    CHECK(fields.at(amount).get() == "7%");
+  }
+  CHECK(config.warmup.of(200) == 14);
+  fields.set("optim.nesterov", "false");
+  fields.set("optim.gates_in_adamw", "true");
+  CHECK_FALSE(config.nesterov);
+  CHECK(config.gates_in_adamw);
   fields.set("optim.optimizer", "muon");
   fields.set("optim.muon_form", "keller-jordan");
   fields.set("optim.schedule", "wsd");

@@ -16,7 +16,7 @@ namespace {
 // cache while the right operand's blocks go by; over kSlabSteps the right operand of a job (256 columns, 512 KiB) stays
 // in the second-level cache while the left operand's rows go by.
 constexpr std::int64_t kStripSteps = 8, kLoneStripSteps = 12, kSlabSteps = 32;
-constexpr std::int64_t kJobRows = 8, kJobCols = 8;  // blocks
+constexpr std::int64_t kJobRows = 8, kJobCols = kPanelCols / kBlock;  // blocks
 
 // A stretch of one term's depth.
 struct Strip {
@@ -142,7 +142,7 @@ void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t en
   const std::vector<Strip>& strips = *job.strips;
   const std::int64_t rows = std::min(kBlock, p.rows - row * kBlock);
   // f32 results are summed where they belong.
-  const bool in_place = p.dtype == DType::f32 && p.alpha == 1 && p.bias == nullptr;
+  const bool in_place = p.dtype == DType::f32 && p.alpha == 1 && p.bias == nullptr && p.sink == nullptr;
   const bool whole = begin == 0 && end == strips.size();  // else sums are kept from slab to slab
   if (!whole) sums += (row - job.row) * kJobCols * kBlock * kBlock;
   tiles.set_rows(rows);
@@ -152,12 +152,17 @@ void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t en
       Sums block{sums + (col - job.col) * kBlock * kBlock, kBlock * 4};
       const bool here = in_place && (col + 1) * kBlock <= p.cols;
       if (here) block = {static_cast<float*>(p.c) + row * kBlock * p.stride + col * kBlock, p.stride * 4};
-      if (last && !here) prefetch(p, row * kBlock, col * kBlock);
+      const bool writes = last && !here && p.sink == nullptr;
+      if (writes) prefetch(p, row * kBlock, col * kBlock);
       const bool first = s == 0 && !(here && p.add);
       rows > 16 ? accumulate<true>(strips[s], row, col, first, block)
                 : accumulate<false>(strips[s], row, col, first, block);
-      if (last && !here) write(p, block.data, row * kBlock, col * kBlock);
+      if (writes) write(p, block.data, row * kBlock, col * kBlock);
     }
+  }
+  if (p.sink != nullptr && end == strips.size()) {
+    const std::int64_t col = job.col * kBlock;
+    p.sink->take({row * kBlock, rows, col, std::min(job.col_end * kBlock, p.cols) - col, sums});
   }
 }
 
@@ -186,7 +191,7 @@ void cut(const Product& p, const std::vector<Strip>& strips, std::int64_t thread
     return ((row_blocks + height - 1) / height) * ((col_blocks + width - 1) / width) >= 4 * threads;
   };
   while (height > 4 && !enough()) height /= 2;
-  while (width > 2 && !enough()) width /= 2;
+  while (p.sink == nullptr && width > 2 && !enough()) width /= 2;
   while (height > 1 && !enough()) height /= 2;
   for (std::int64_t row = 0; row < row_blocks; row += height)
     for (std::int64_t col = 0; col < col_blocks; col += width)
@@ -223,13 +228,24 @@ void multiply(std::span<const Product> products) {
     cut(p, strips[i], num_threads(), jobs);
     cost += depth_of(p) * static_cast<double>(p.cols) * (static_cast<double>(p.rows) / 256 + 2.0 / 12);
   }
+  const auto height = [](const Job& job) {
+    return static_cast<double>(job.row) / static_cast<double>(job.product->rows);
+  };
+  std::stable_sort(jobs.begin(), jobs.end(), [&](const Job& a, const Job& b) { return height(a) < height(b); });
   const auto count = static_cast<std::int64_t>(jobs.size());
   cost /= static_cast<double>(std::max<std::int64_t>(count, 1));
-  std::atomic<std::int64_t> next{0};
-  parallel_for(count, cost, [&](std::int64_t, std::int64_t) {
+  // A thread first takes the jobs of the rows that it also had in the operation before, which lie in its cache; then it
+  // helps the others from their ends.
+  std::vector<std::atomic_flag> taken(jobs.size());
+  parallel_for(count, cost, [&](std::int64_t begin, std::int64_t end) {
     TileRegisters tiles;
     alignas(64) float sums[kSums];
-    for (std::int64_t i = next++; i < count; i = next++) run(jobs[static_cast<std::size_t>(i)], tiles, sums);
+    const auto offer = [&](std::int64_t i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (!taken[at].test_and_set(std::memory_order_relaxed)) run(jobs[at], tiles, sums);
+    };
+    for (std::int64_t i = begin; i < end; ++i) offer(i);
+    for (std::int64_t i = count; i-- > 0;) offer(i);
   });
 }
 

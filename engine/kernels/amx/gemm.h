@@ -63,6 +63,21 @@ struct Term {
   std::int64_t steps = 0;
 };
 
+inline constexpr std::int64_t kPanelCols = 256;  // most columns of a panel; panels start at multiples of it
+
+// Finished sums: rows [row, row + rows) and columns [col, col + cols) of a result, at most 32 x 256. Columns are in
+// blocks of 32: that of row r and column c starts at sums + c / 32 · 1024 + r · 32 + c % 32. The sink may write there.
+struct Panel {
+  std::int64_t row, rows, col, cols;
+  float* sums;
+};
+// Takes a result panel by panel, on any thread.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void take(const Panel& panel) const = 0;
+};
+
 // c = alpha Σ terms (+ bias) (+ c when add), c [rows, cols] with rows `stride` apart, f32 or bf16; bias f32 [cols].
 struct Product {
   std::span<const Term> terms;
@@ -72,6 +87,7 @@ struct Product {
   float alpha = 1;
   const float* bias = nullptr;
   bool add = false;
+  const Sink* sink = nullptr;  // gets Σ terms; nothing is written to c
 };
 
 // Products on the calling thread, for kernels that share their work out by themselves. Holds the thread's tile

@@ -46,8 +46,8 @@ struct ChunkGates {
   std::vector<float> x, y;     // the exponent of D_ts is x_t + y_s
   std::vector<float> m, beta;  // m_t, β_t
   std::vector<float> log_f;
-  std::vector<float> omega;    // ω_s, the last row of D
-  float gamma = 0;             // β of the last position
+  std::vector<float> omega;  // ω_s, the last row of D
+  float gamma = 0;           // β of the last position
 
   // Reads gates `stride` apart that follow a state stabilised by m_before. m_t is chosen, or read from `kept`.
   void start(const float* i, const float* f, const float* kept, std::int64_t stride, std::int64_t count,

@@ -183,7 +183,7 @@ class Back {
       if (di_out_) *di_out_.at(at.b, at.t0 + t, at.head) = di;
       if (!df_out_) continue;
       sweep.dlog_f += static_cast<double>(dot(row(Q_, t), dq_.data() + t * z_.D, z_.D)) - di;
-      if (at.t0 + t == 0) sweep.dlog_f = 0;  // nothing was there to forget
+      if (at.t0 + t == 0) sweep.dlog_f = 0;                                  // nothing was there to forget
       const float slope = vec::logistic(-*f_.at(at.b, at.t0 + t, at.head));  // d log σ(f) / df
       *df_out_.at(at.b, at.t0 + t, at.head) = static_cast<float>(sweep.dlog_f) * slope;
     }

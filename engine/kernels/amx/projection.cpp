@@ -1,13 +1,13 @@
 // Linear layers on AMX tiles. Packed copies of a weight, one for y = x Wᵀ and one for dx = dy W, stay with the weight
 // until it is written to: they are made once an optimiser step.
-#include "blalm/kernels/projection.h"
+#include "blalm/kernels/amx/projection.h"
 
 #include <algorithm>
 
 #include "blalm/core/cpu.h"
 #include "blalm/core/derived.h"
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/amx/gemm.h"
+#include "blalm/kernels/projection.h"
 
 namespace blalm::kernels::amx {
 namespace {
@@ -17,19 +17,6 @@ constexpr std::int64_t kRowsAtATime = 4096;
 constexpr double kCostOfPiece = kPiece / 8.0;  // of packing, in the measure of parallel_for
 
 Source source(const Tensor& t) { return {t.raw(), t.dtype(), t.dim(0), t.dim(1), t.dim(1)}; }
-
-using Pack = void (*)(const Source&, BFloat16*, std::int64_t, std::int64_t);
-
-// `width` and `depth` of the operand that the source becomes.
-Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t depth, const Tensor& reuse = {}) {
-  const std::int64_t size = packed_size(width, depth);
-  const Tensor to = reuse.defined() && reuse.numel() == size ? reuse : Tensor::empty({size}, DType::bf16);
-  const Source matrix = source(from);
-  BFloat16* data = to.mutable_data<BFloat16>();
-  parallel_for(size / kPiece, kCostOfPiece,
-               [&](std::int64_t first, std::int64_t last) { pack(matrix, data, first, last); });
-  return to;
-}
 
 // The two copies of a weight [N, K].
 const char kForward = 0, kBackward = 0;
@@ -76,6 +63,16 @@ bool narrow(const Tensor& x) { return x.dtype() == DType::bf16 || x.dtype() == D
 
 }  // namespace
 
+Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t depth, const Tensor& reuse) {
+  const std::int64_t size = packed_size(width, depth);
+  const Tensor to = reuse.defined() && reuse.numel() == size ? reuse : Tensor::empty({size}, DType::bf16);
+  const Source matrix = source(from);
+  BFloat16* data = to.mutable_data<BFloat16>();
+  parallel_for(size / kPiece, kCostOfPiece,
+               [&](std::int64_t first, std::int64_t last) { pack(matrix, data, first, last); });
+  return to;
+}
+
 Reason unavailable() { return cpu().amx_bf16 ? nullptr : "the processor has no AMX"; }
 
 Reason declines_project(const ProjectArgs& args) {
@@ -112,6 +109,19 @@ void project(const ProjectArgs& args) {
     if (o.bias.defined()) product.bias = o.bias.data<float>();
   }
   multiply(products);
+}
+
+void project_into(const Tensor& x, const Tensor& weight, const Sink& sink) {
+  const LeftRows left(x);
+  const Tensor right = packed_forward(weight);
+  std::vector<Term> terms;
+  left.terms(right, terms);
+  Product product;
+  product.terms = terms;
+  product.rows = x.dim(0);
+  product.cols = weight.dim(0);
+  product.sink = &sink;
+  multiply({&product, 1});
 }
 
 void project_data(const ProjectDataArgs& args) {

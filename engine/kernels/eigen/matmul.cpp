@@ -20,8 +20,10 @@ constexpr std::int64_t kRows = 128;
 
 template <class T, class A, class B, class C>
 void multiply(const A& a, const B& b, C& c, T alpha, bool add) {
-  if (add) c.noalias() += alpha * (a * b);
-  else c.noalias() = alpha * (a * b);
+  if (add)
+    c.noalias() += alpha * (a * b);
+  else
+    c.noalias() = alpha * (a * b);
 }
 
 template <class T>
@@ -31,7 +33,8 @@ void run(const MatmulArgs& args) {
   T* pc = args.c.tensor.mutable_data<T>() + args.c.offset;
   const std::int64_t m = args.m(), blocks = (m + kRows - 1) / kRows;
   const T alpha = static_cast<T>(args.alpha);
-  const double cost = 0.25 * args.flops() / static_cast<double>(std::max<std::int64_t>(1, args.outer * args.inner * blocks));
+  const double cost =
+      0.25 * args.flops() / static_cast<double>(std::max<std::int64_t>(1, args.outer * args.inner * blocks));
   parallel_for(args.outer * args.inner * blocks, cost, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t first = task % blocks * kRows, rows = std::min(kRows, m - first);
@@ -45,12 +48,16 @@ void run(const MatmulArgs& args) {
           Eigen::OuterStride<>(args.c.row_stride));
       if (args.a.transposed) {
         const auto block = a.middleCols(first, rows).transpose();
-        if (args.b.transposed) multiply(block, b.transpose(), c, alpha, args.add);
-        else multiply(block, b, c, alpha, args.add);
+        if (args.b.transposed)
+          multiply(block, b.transpose(), c, alpha, args.add);
+        else
+          multiply(block, b, c, alpha, args.add);
       } else {
         const auto block = a.middleRows(first, rows);
-        if (args.b.transposed) multiply(block, b.transpose(), c, alpha, args.add);
-        else multiply(block, b, c, alpha, args.add);
+        if (args.b.transposed)
+          multiply(block, b.transpose(), c, alpha, args.add);
+        else
+          multiply(block, b, c, alpha, args.add);
       }
     }
   });
@@ -66,8 +73,10 @@ Reason declines_matmul(const MatmulArgs& args) {
 }
 
 void matmul(const MatmulArgs& args) {
-  if (args.a.tensor.dtype() == DType::f32) run<float>(args);
-  else run<double>(args);
+  if (args.a.tensor.dtype() == DType::f32)
+    run<float>(args);
+  else
+    run<double>(args);
 }
 
 }  // namespace blalm::kernels::eigen

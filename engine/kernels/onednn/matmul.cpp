@@ -1,8 +1,8 @@
 #include "blalm/kernels/matmul.h"
 
 #include <array>
-#include <map>
 #include <bit>
+#include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "blalm/core/cpu.h"
@@ -62,9 +62,21 @@ Primitive make(const MatmulArgs& args) {
 
 Key key(const MatmulArgs& x) {
   const auto dtype = [](const Tensor& t) { return static_cast<std::int64_t>(t.dtype()); };
-  return {x.a.rows,         x.a.cols,         x.a.row_stride,   x.a.outer_stride, x.a.inner_stride,
-          x.b.rows,         x.b.cols,         x.b.row_stride,   x.b.outer_stride, x.b.inner_stride,
-          x.c.row_stride,   x.c.outer_stride, x.c.inner_stride, x.outer,          x.inner,
+  return {x.a.rows,
+          x.a.cols,
+          x.a.row_stride,
+          x.a.outer_stride,
+          x.a.inner_stride,
+          x.b.rows,
+          x.b.cols,
+          x.b.row_stride,
+          x.b.outer_stride,
+          x.b.inner_stride,
+          x.c.row_stride,
+          x.c.outer_stride,
+          x.c.inner_stride,
+          x.outer,
+          x.inner,
           x.a.transposed + 2 * x.b.transposed + 4 * x.add,
           dtype(x.a.tensor) * 16 + dtype(x.c.tensor),
           std::bit_cast<std::int64_t>(x.alpha),
@@ -102,13 +114,13 @@ void matmul(const MatmulArgs& args) {
   const auto at = [](const Matrices& x, void* base) {
     return static_cast<void*>(static_cast<std::byte*>(base) + x.offset * size_of(x.tensor.dtype()));
   };
-  const Tensor scratchpad =
-      Tensor::empty({static_cast<std::int64_t>((p.scratchpad.get_size() + 3) / 4)}, DType::i32);
+  const Tensor scratchpad = Tensor::empty({static_cast<std::int64_t>((p.scratchpad.get_size() + 3) / 4)}, DType::i32);
   const memory a(p.a, engine(), at(args.a, const_cast<void*>(args.a.tensor.raw())));
   const memory b(p.b, engine(), at(args.b, const_cast<void*>(args.b.tensor.raw())));
   const memory c(p.c, engine(), at(args.c, args.c.tensor.mutable_raw()));
   const memory scratch(p.scratchpad, engine(), scratchpad.mutable_raw());
-  p.primitive.execute(stream, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}, {DNNL_ARG_SCRATCHPAD, scratch}});
+  p.primitive.execute(stream,
+                      {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}, {DNNL_ARG_SCRATCHPAD, scratch}});
   stream.wait();
 }
 

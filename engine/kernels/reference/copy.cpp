@@ -1,6 +1,7 @@
 #include "blalm/kernels/copy.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "blalm/core/parallel.h"
@@ -8,10 +9,17 @@
 namespace blalm::kernels::reference {
 namespace {
 
+// Whether all blocks of one side lie in its tensor.
+[[maybe_unused]] bool inside(const Blocks& b, const CopyArgs& a) {
+  if (a.count == 0 || a.size == 0) return true;
+  return b.offset >= 0 && b.stride >= 0 && b.offset + (a.count - 1) * b.stride + a.size <= b.tensor.numel();
+}
+
 // Calls run(from, to, n) on contiguous pieces, in element positions. Threads share elements, not blocks: one long block
 // is work for all of them.
 template <class Run>
 void for_pieces(const CopyArgs& a, Run&& run) {
+  assert(inside(a.from, a) && inside(a.to, a));
   parallel_for(a.count * a.size, 0.5, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t at = begin; at < end;) {
       const std::int64_t block = at / a.size, within = at % a.size, n = std::min(a.size - within, end - at);

@@ -31,16 +31,13 @@ void cross_entropy(const CrossEntropyArgs& a) {
         const T* z = logits + i * vocabulary;
         const C largest = vec::largest<C>(vocabulary, [=](std::int64_t v) { return static_cast<C>(z[v]); });
         const C shift = capped(C(real_part(largest)), cap);  // capping keeps the order
-        const C sum = real_part(cap) > 0 ? vec::sum<C>(vocabulary,
-                                                       [=](std::int64_t v) {
-                                                         return vec::exp(capped(static_cast<C>(z[v]), cap) - shift);
-                                                       })
-                                         : vec::sum<C>(vocabulary, [=](std::int64_t v) {
-                                             return vec::exp(static_cast<C>(z[v]) - shift);
-                                           });
+        const C sum =
+            real_part(cap) > 0
+                ? vec::sum<C>(vocabulary,
+                              [=](std::int64_t v) { return vec::exp(capped(static_cast<C>(z[v]), cap) - shift); })
+                : vec::sum<C>(vocabulary, [=](std::int64_t v) { return vec::exp(static_cast<C>(z[v]) - shift); });
         lse[i] = shift + std::log(sum);
-        if (losses != nullptr)
-          losses[i] = targets[i] < 0 ? C(0) : lse[i] - capped(static_cast<C>(z[targets[i]]), cap);
+        if (losses != nullptr) losses[i] = targets[i] < 0 ? C(0) : lse[i] - capped(static_cast<C>(z[targets[i]]), cap);
       }
     });
   });

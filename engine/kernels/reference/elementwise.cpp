@@ -4,26 +4,10 @@
 #include <cmath>
 
 #include "blalm/core/parallel.h"
+#include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {
-
-// Logistic function without overflow: the exponent is never positive.
-template <class C>
-C logistic(C x) {
-  if (real_part(x) >= 0) return C(1) / (C(1) + std::exp(-x));
-  const C e = std::exp(x);
-  return e / (C(1) + e);
-}
-
-template <class C>
-C log_logistic(C x) {
-  if constexpr (std::is_same_v<C, Complex>) {
-    return x.real() >= 0 ? -std::log(1.0 + std::exp(-x)) : x - std::log(1.0 + std::exp(x));
-  } else {
-    return std::min(x, C(0)) - std::log1p(std::exp(-std::abs(x)));
-  }
-}
 
 template <class C>
 C sign(C x) {
@@ -43,9 +27,9 @@ C value(C x, C c) {
   if constexpr (F == Unary::reciprocal) return C(1) / x;
   if constexpr (F == Unary::abs) return x * sign(x);
   if constexpr (F == Unary::tanh) return std::tanh(x);
-  if constexpr (F == Unary::sigmoid) return logistic(x);
-  if constexpr (F == Unary::silu) return x * logistic(x);
-  if constexpr (F == Unary::log_sigmoid) return log_logistic(x);
+  if constexpr (F == Unary::sigmoid) return vec::logistic(x);
+  if constexpr (F == Unary::silu) return x * vec::logistic(x);
+  if constexpr (F == Unary::log_sigmoid) return vec::log_sigmoid(x);
   if constexpr (F == Unary::soft_cap) return c * std::tanh(x / c);
 }
 
@@ -64,17 +48,18 @@ C derivative(C s, C c) {
   if constexpr (F == Unary::tanh) return C(1) - s * s;
   if constexpr (F == Unary::sigmoid) return s * (C(1) - s);
   if constexpr (F == Unary::silu) {
-    const C p = logistic(s);
+    const C p = vec::logistic(s);
     return p * (C(1) + s * (C(1) - p));
   }
-  if constexpr (F == Unary::log_sigmoid) return logistic(-s);
+  if constexpr (F == Unary::log_sigmoid) return vec::logistic(-s);
   if constexpr (F == Unary::soft_cap) return C(1) - (s / c) * (s / c);
 }
 
 // Calls f(std::integral_constant<Unary, F>) for the function at run time.
 template <class Call, std::size_t... I>
 void with_function(Unary f, Call&& call, std::index_sequence<I...>) {
-  (void)((static_cast<std::size_t>(f) == I && (call(std::integral_constant<Unary, static_cast<Unary>(I)>{}), true)) || ...);
+  (void)((static_cast<std::size_t>(f) == I && (call(std::integral_constant<Unary, static_cast<Unary>(I)>{}), true)) ||
+         ...);
 }
 template <class Call>
 void with_function(Unary f, Call&& call) {
@@ -158,9 +143,12 @@ void run_binary(const BinaryArgs& args) {
 void unary(const UnaryArgs& a) {
   visit_floating(a.x.dtype(), [&](auto tag) {
     using X = typename decltype(tag)::type;
-    if (a.y.dtype() == a.x.dtype()) run_unary<X, X>(a);
-    else if constexpr (std::is_same_v<X, float>) run_unary<float, BFloat16>(a);
-    else if constexpr (std::is_same_v<X, BFloat16>) run_unary<BFloat16, float>(a);
+    if (a.y.dtype() == a.x.dtype())
+      run_unary<X, X>(a);
+    else if constexpr (std::is_same_v<X, float>)
+      run_unary<float, BFloat16>(a);
+    else if constexpr (std::is_same_v<X, BFloat16>)
+      run_unary<BFloat16, float>(a);
   });
 }
 
@@ -186,10 +174,14 @@ void binary(const BinaryArgs& a) {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_same_v<T, float>) {
       const bool a16 = a.a.dtype() == DType::bf16, b16 = a.b.dtype() == DType::bf16;
-      if (a16 && b16) run_binary<BFloat16, BFloat16, float>(a);
-      else if (a16) run_binary<BFloat16, float, float>(a);
-      else if (b16) run_binary<float, BFloat16, float>(a);
-      else run_binary<float, float, float>(a);
+      if (a16 && b16)
+        run_binary<BFloat16, BFloat16, float>(a);
+      else if (a16)
+        run_binary<BFloat16, float, float>(a);
+      else if (b16)
+        run_binary<float, BFloat16, float>(a);
+      else
+        run_binary<float, float, float>(a);
     } else {
       run_binary<T, T, T>(a);
     }

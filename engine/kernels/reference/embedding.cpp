@@ -26,7 +26,8 @@ void embedding_backward(const EmbeddingBackwardArgs& a) {
   for (std::int64_t i = 0; i < n; ++i) ++first[static_cast<std::size_t>(ids[i]) + 1];
   for (std::size_t v = 1; v < first.size(); ++v) first[v] += first[v - 1];
   std::vector<std::int64_t> positions(static_cast<std::size_t>(n)), next(first.begin(), first.end() - 1);
-  for (std::int64_t i = 0; i < n; ++i) positions[static_cast<std::size_t>(next[static_cast<std::size_t>(ids[i])]++)] = i;
+  for (std::int64_t i = 0; i < n; ++i)
+    positions[static_cast<std::size_t>(next[static_cast<std::size_t>(ids[i])]++)] = i;
 
   visit_floating(a.dweight.dtype(), [&](auto tag) {
     using W = typename decltype(tag)::type;
@@ -45,8 +46,10 @@ void embedding_backward(const EmbeddingBackwardArgs& a) {
         }
       });
     };
-    if (a.dy.dtype() == a.dweight.dtype()) sum(a.dy.data<W>());
-    else if constexpr (std::is_same_v<W, float>) sum(a.dy.data<BFloat16>());
+    if (a.dy.dtype() == a.dweight.dtype())
+      sum(a.dy.data<W>());
+    else if constexpr (std::is_same_v<W, float>)
+      sum(a.dy.data<BFloat16>());
   });
 }
 

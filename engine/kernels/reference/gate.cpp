@@ -24,9 +24,9 @@ void forward(const GatedArgs& a) {
     const T *gate = a.gate.data<T>(), *x = a.x.data<T>();
     T* y = a.y.mutable_data<T>();
     parallel_for(a.y.numel(), 6.0, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        y[i] = static_cast<T>(value<F>(static_cast<C>(gate[i]), vec::logistic(static_cast<C>(gate[i]))) *
-                              static_cast<C>(x[i]));
+      vec::write(y + begin, end - begin, [g = gate + begin, x = x + begin](std::int64_t i) {
+        return value<F>(static_cast<C>(g[i]), vec::logistic(static_cast<C>(g[i]))) * static_cast<C>(x[i]);
+      });
     });
   });
 }
@@ -41,22 +41,22 @@ void backward(const GatedBackwardArgs& a) {
     T* dgate = a.dgate.defined() ? a.dgate.mutable_data<T>() : nullptr;
     T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
     parallel_for(a.dy.numel(), 10.0, [=](std::int64_t begin, std::int64_t end) {
+      const auto gate_at = [g = gate + begin](std::int64_t i) { return static_cast<C>(g[i]); };
+      const auto dy_at = [d = dy + begin](std::int64_t i) { return static_cast<C>(d[i]); };
+      const std::int64_t n = end - begin;
       if (dgate != nullptr && dx != nullptr) {  // one logistic for both
-        for (std::int64_t i = begin; i < end; ++i) {
-          const C g = static_cast<C>(gate[i]), p = vec::logistic(g), d = static_cast<C>(dy[i]);
-          dgate[i] = static_cast<T>(d * static_cast<C>(x[i]) * derivative<F>(g, p));
-          dx[i] = static_cast<T>(d * value<F>(g, p));
-        }
+        vec::write(dgate + begin, dx + begin, n, [=, x = x + begin](std::int64_t i, C& to_gate, C& to_x) {
+          const C g = gate_at(i), p = vec::logistic(g), d = dy_at(i);
+          to_gate = d * static_cast<C>(x[i]) * derivative<F>(g, p);
+          to_x = d * value<F>(g, p);
+        });
       } else if (dgate != nullptr) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const C g = static_cast<C>(gate[i]);
-          dgate[i] = static_cast<T>(static_cast<C>(dy[i]) * static_cast<C>(x[i]) * derivative<F>(g, vec::logistic(g)));
-        }
+        vec::write(dgate + begin, n, [=, x = x + begin](std::int64_t i) {
+          return dy_at(i) * static_cast<C>(x[i]) * derivative<F>(gate_at(i), vec::logistic(gate_at(i)));
+        });
       } else if (dx != nullptr) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const C g = static_cast<C>(gate[i]);
-          dx[i] = static_cast<T>(static_cast<C>(dy[i]) * value<F>(g, vec::logistic(g)));
-        }
+        vec::write(dx + begin, n,
+                   [=](std::int64_t i) { return dy_at(i) * value<F>(gate_at(i), vec::logistic(gate_at(i))); });
       }
     });
   });

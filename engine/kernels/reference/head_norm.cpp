@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "blalm/core/parallel.h"
@@ -33,22 +34,29 @@ void head_norm(const HeadNormArgs& a) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
     const T* x = a.x.data<T>();
+    const T* gate = a.gate.defined() ? a.gate.data<T>() : nullptr;
     const C* w = a.w.data<C>();
     T* y = a.y.mutable_data<T>();
     C* stats = a.stats.mutable_data<C>();
     const std::int64_t heads = a.x.dim(1), n = a.x.dim(2);
-    parallel_for(a.x.dim(0), 6.0 * static_cast<double>(heads * n),
+    parallel_for(a.x.dim(0), (gate != nullptr ? 12.0 : 6.0) * static_cast<double>(heads * n),
                  [=, eps = a.eps](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t i = begin * heads; i < end * heads; ++i) {
                      const T* in = x + i * n;
                      const C* weight = w + i % heads * n;
                      T* out = y + i * n;
                      const auto stat = statistics<C>(in, n, eps);
-                     const C mean = stat.mean, r = stat.r;
-                     for (std::int64_t j = 0; j < n; ++j)
-                       out[j] = static_cast<T>(weight[j] * ((static_cast<C>(in[j]) - mean) * r));
-                     stats[2 * i] = mean;
-                     stats[2 * i + 1] = r;
+                     const auto normed = [=](std::int64_t j) {
+                       return weight[j] * ((static_cast<C>(in[j]) - stat.mean) * stat.r);
+                     };
+                     if (gate == nullptr)
+                       vec::write(out, n, normed);
+                     else
+                       vec::write(out, n, [=, g = gate + i * n](std::int64_t j) {
+                         return vec::logistic(static_cast<C>(g[j])) * normed(j);
+                       });
+                     stats[2 * i] = stat.mean;
+                     stats[2 * i + 1] = stat.r;
                    }
                  });
   });
@@ -59,8 +67,10 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
     const T *x = a.x.data<T>(), *dy = a.dy.data<T>();
+    const T* gate = a.gate.defined() ? a.gate.data<T>() : nullptr;
     const C *w = a.w.data<C>(), *stats = a.stats.data<C>();
     T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
+    T* dgate = a.dgate.defined() ? a.dgate.mutable_data<T>() : nullptr;
     const std::int64_t positions = a.x.dim(0), heads = a.x.dim(1), n = a.x.dim(2), size = heads * n;
     const std::int64_t blocks = (positions + kBlock - 1) / kBlock;
     // dx is orthogonal to x but for eps, and ops/mlstm.cpp needs it to be: f32 holds that only if the projections of u
@@ -73,41 +83,56 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
       partial = Tensor::zeros({blocks, size}, dtype_of<C>);
       sums = partial.mutable_data<C>();
     }
-    [[maybe_unused]] const double eps = a.eps;  // where statistics are taken anew
-    parallel_blocks(positions, kBlock, 10.0 * static_cast<double>(size),
-                    [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
+    // One head of one position, given the gradient g of what the gate (if any) was multiplied with.
+    const auto run_head = [=](std::int64_t i, std::int64_t block, A mean, A r, const auto* g) {
+      const T* in = x + i * n;
+      const C* weight = w + i % heads * n;
+      const auto u = [=](std::int64_t j) { return static_cast<A>(weight[j]) * static_cast<A>(static_cast<C>(g[j])); };
+      const auto normed = [=](std::int64_t j) { return (static_cast<A>(static_cast<C>(in[j])) - mean) * r; };
+      if (dx != nullptr) {
+        const A mean_u = inverse * vec::sum<A>(n, u);
+        const A mean_ux = inverse * vec::sum<A>(n, [=](std::int64_t j) { return u(j) * normed(j); });
+        vec::write(dx + i * n, n,
+                   [=](std::int64_t j) { return static_cast<C>(r * (u(j) - mean_u - normed(j) * mean_ux)); });
+      }
+      if (sums != nullptr) {
+        C* sum = sums + block * size + i % heads * n;
+        for (std::int64_t j = 0; j < n; ++j) sum[j] += static_cast<C>(static_cast<A>(static_cast<C>(g[j])) * normed(j));
+      }
+    };
+    parallel_blocks(positions, kBlock, (gate != nullptr ? 16.0 : 10.0) * static_cast<double>(size),
+                    [=, eps = a.eps](std::int64_t block, std::int64_t begin, std::int64_t end) {
+                      const Tensor scratch = gate != nullptr ? Tensor::empty({2, n}, dtype_of<C>) : Tensor();
+                      C* inner = gate != nullptr ? scratch.mutable_data<C>() : nullptr;  // dy σ(gate), then σ(gate)
                       for (std::int64_t i = begin * heads; i < end * heads; ++i) {
-                        const T *in = x + i * n, *g = dy + i * n;
-                        const C* weight = w + i % heads * n;
-                        const Statistics<A> stat = [&] {
-                          if constexpr (std::is_same_v<A, C>)
-                            return Statistics<A>{stats[2 * i], stats[2 * i + 1]};
-                          else
-                            return statistics<A>(in, n, eps);
-                        }();
-                        const A mean = stat.mean, r = stat.r;
-                        const auto u = [=](std::int64_t j) { return static_cast<A>(weight[j]) * static_cast<A>(g[j]); };
-                        const auto normed = [=](std::int64_t j) { return (static_cast<A>(in[j]) - mean) * r; };
-                        if (dx != nullptr) {
-                          const A mean_u = inverse * vec::sum<A>(n, u);
-                          const A mean_ux = inverse * vec::sum<A>(n, [=](std::int64_t j) { return u(j) * normed(j); });
-                          for (std::int64_t j = 0; j < n; ++j)
-                            dx[i * n + j] = static_cast<T>(r * (u(j) - mean_u - normed(j) * mean_ux));
+                        Statistics<A> stat;
+                        if constexpr (std::is_same_v<A, C>)
+                          stat = {stats[2 * i], stats[2 * i + 1]};
+                        else
+                          stat = statistics<A>(x + i * n, n, eps);
+                        const T* g = dy + i * n;
+                        if (gate == nullptr) {
+                          run_head(i, block, stat.mean, stat.r, g);
+                          continue;
                         }
-                        if (sums != nullptr) {
-                          C* sum = sums + block * size + i % heads * n;
-                          for (std::int64_t j = 0; j < n; ++j)
-                            sum[j] += static_cast<C>(static_cast<A>(g[j]) * normed(j));
-                        }
+                        C* open = inner + n;
+                        for (std::int64_t j = 0; j < n; ++j) open[j] = vec::logistic(static_cast<C>(gate[i * n + j]));
+                        for (std::int64_t j = 0; j < n; ++j) inner[j] = static_cast<C>(g[j]) * open[j];
+                        if (dgate != nullptr)
+                          vec::write(dgate + i * n, n, [=, in = x + i * n, weight = w + i % heads * n](std::int64_t j) {
+                            const C normed =
+                                (static_cast<C>(in[j]) - static_cast<C>(stat.mean)) * static_cast<C>(stat.r);
+                            return inner[j] * (C(1) - open[j]) * (weight[j] * normed);
+                          });
+                        if (dx != nullptr || sums != nullptr)
+                          run_head(i, block, stat.mean, stat.r, static_cast<const C*>(inner));
                       }
                     });
     if (sums == nullptr) return;
     C* dw = a.dw.mutable_data<C>();
-    for (std::int64_t j = 0; j < size; ++j) {
-      C sum = a.add_dw ? dw[j] : C(0);
-      for (std::int64_t block = 0; block < blocks; ++block) sum += sums[block * size + j];
-      dw[j] = sum;
-    }
+    if (!a.add_dw) std::fill_n(dw, size, C(0));
+    for (std::int64_t block = 0; block < blocks; ++block)
+      for (std::int64_t j = 0; j < size; ++j) dw[j] += sums[block * size + j];
   });
 }
 

@@ -20,7 +20,7 @@ void store(C* e, C scale, C least, std::int64_t n, T* out) {
     const C p = e[j] * scale;
     e[j] = greater(least, p) ? least : p;
   }
-  for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(e[j]);
+  vec::write(out, n, [=](std::int64_t j) { return e[j]; });
 }
 
 // One row; scratch holds 3 n.
@@ -71,17 +71,19 @@ void backward(Features map, const T* y, const T* phi, const T* dphi, std::int64_
   if (map == Features::joint) {
     // du = φ (dφ - φ·dφ) for u = [2y, -2y]; dy = 2 (du₁ - du₂)
     const C mean = dot<T, C>(p, dp, n) + dot<T, C>(q, dq, n);
-    for (std::int64_t j = 0; j < n; ++j)
-      dy[j] = static_cast<T>(C(2) * (static_cast<C>(p[j]) * (static_cast<C>(dp[j]) - mean) -
-                                     static_cast<C>(q[j]) * (static_cast<C>(dq[j]) - mean)));
+    vec::write(dy, n, [=](std::int64_t j) {
+      return C(2) * (static_cast<C>(p[j]) * (static_cast<C>(dp[j]) - mean) -
+                     static_cast<C>(q[j]) * (static_cast<C>(dq[j]) - mean));
+    });
   } else if (map == Features::separate) {
     // The threshold as it was stored, rounded to T.
     using R = decltype(real_part(C()));
     const C least = static_cast<C>(static_cast<T>(static_cast<C>(static_cast<R>(kLeast))));
     const C mean = dot_unless_held(p, dp, n, least), other = dot_unless_held(q, dq, n, least);
-    for (std::int64_t j = 0; j < n; ++j)
-      dy[j] = static_cast<T>(unless_held(p[j], least) * (static_cast<C>(dp[j]) - mean) -
-                             unless_held(q[j], least) * (static_cast<C>(dq[j]) - other));
+    vec::write(dy, n, [=](std::int64_t j) {
+      return unless_held(p[j], least) * (static_cast<C>(dp[j]) - mean) -
+             unless_held(q[j], least) * (static_cast<C>(dq[j]) - other);
+    });
   } else {
     std::int64_t high = 0, low = 0;
     for (std::int64_t j = 1; j < n; ++j) {
@@ -91,7 +93,7 @@ void backward(Features map, const T* y, const T* phi, const T* dphi, std::int64_
     const auto slope = [=](std::int64_t j) {
       return static_cast<C>(p[j]) * static_cast<C>(dp[j]) - static_cast<C>(q[j]) * static_cast<C>(dq[j]);
     };
-    for (std::int64_t j = 0; j < n; ++j) dy[j] = static_cast<T>(slope(j));
+    vec::write(dy, n, slope);
     const C up = dot<T, C>(p, dp, n), down = dot<T, C>(q, dq, n);
     dy[high] = static_cast<T>(slope(high) - up + (high == low ? down : C(0)));
     if (low != high) dy[low] = static_cast<T>(slope(low) + down);

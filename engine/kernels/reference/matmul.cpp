@@ -28,7 +28,8 @@ void run(const MatmulArgs& args) {
       std::fill(sum.begin(), sum.end(), C(0));
       for (std::int64_t l = 0; l < k; ++l) {
         const C x = static_cast<C>(pa[l * aj]);
-        for (std::int64_t j = 0; j < n; ++j) sum[static_cast<std::size_t>(j)] += x * static_cast<C>(pb[l * bi + j * bj]);
+        for (std::int64_t j = 0; j < n; ++j)
+          sum[static_cast<std::size_t>(j)] += x * static_cast<C>(pb[l * bi + j * bj]);
       }
       for (std::int64_t j = 0; j < n; ++j) {
         const C value = alpha * sum[static_cast<std::size_t>(j)];
@@ -43,8 +44,10 @@ void run(const MatmulArgs& args) {
 void matmul(const MatmulArgs& args) {
   visit_floating(args.a.tensor.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (args.c.tensor.dtype() == args.a.tensor.dtype()) run<T, T>(args);
-    else run<T, Compute<T>>(args);
+    if (args.c.tensor.dtype() == args.a.tensor.dtype())
+      run<T, T>(args);
+    else
+      run<T, Compute<T>>(args);
   });
 }
 

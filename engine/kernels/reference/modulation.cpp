@@ -1,6 +1,7 @@
 #include "blalm/kernels/modulation.h"
 
 #include "blalm/core/parallel.h"
+#include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {
@@ -18,19 +19,20 @@ void modulate(const ModulateArgs& a) {
     const C* rho = a.rho.data<C>();
     T* y = a.y.mutable_data<T>();
     const std::int64_t width = a.rho.numel();
-    parallel_for(
-        a.y.dim(0), 2.0 * static_cast<double>(width), [=, convex = a.convex](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t row = begin; row < end; ++row) {
-            const T *l = linear + row * width, *w = window + row * width;
-            T* out = y + row * width;
-            if (convex)
-              for (std::int64_t c = 0; c < width; ++c)
-                out[c] = static_cast<T>((C(1) - rho[c]) * static_cast<C>(l[c]) + rho[c] * static_cast<C>(w[c]));
-            else
-              for (std::int64_t c = 0; c < width; ++c)
-                out[c] = static_cast<T>(static_cast<C>(l[c]) + rho[c] * static_cast<C>(w[c]));
-          }
-        });
+    parallel_for(a.y.dim(0), 2.0 * static_cast<double>(width),
+                 [=, convex = a.convex](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t row = begin; row < end; ++row) {
+                     const T *l = linear + row * width, *w = window + row * width;
+                     T* out = y + row * width;
+                     if (convex)
+                       vec::write(out, width, [=](std::int64_t c) {
+                         return (C(1) - rho[c]) * static_cast<C>(l[c]) + rho[c] * static_cast<C>(w[c]);
+                       });
+                     else
+                       vec::write(out, width,
+                                  [=](std::int64_t c) { return static_cast<C>(l[c]) + rho[c] * static_cast<C>(w[c]); });
+                   }
+                 });
   });
 }
 
@@ -57,11 +59,11 @@ void modulate_backward(const ModulateBackwardArgs& a) {
                       for (std::int64_t row = begin; row < end; ++row) {
                         const T* g = dy + row * width;
                         if (dlinear != nullptr)
-                          for (std::int64_t c = 0; c < width; ++c)
-                            dlinear[row * width + c] = static_cast<T>((C(1) - rho[c]) * static_cast<C>(g[c]));
+                          vec::write(dlinear + row * width, width,
+                                     [=](std::int64_t c) { return (C(1) - rho[c]) * static_cast<C>(g[c]); });
                         if (dwindow != nullptr)
-                          for (std::int64_t c = 0; c < width; ++c)
-                            dwindow[row * width + c] = static_cast<T>(rho[c] * static_cast<C>(g[c]));
+                          vec::write(dwindow + row * width, width,
+                                     [=](std::int64_t c) { return rho[c] * static_cast<C>(g[c]); });
                         if (sums == nullptr) continue;
                         const T* w = window + row * width;
                         C* sum = sums + block * width;

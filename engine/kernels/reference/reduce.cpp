@@ -1,5 +1,6 @@
 #include "blalm/kernels/reduce.h"
 
+#include <cassert>
 #include <limits>
 
 #include "blalm/core/parallel.h"
@@ -7,6 +8,7 @@
 namespace blalm::kernels::reference {
 
 void reduce(const ReduceArgs& a) {
+  assert(a.x.numel() == a.outer * a.n * a.inner && a.y.numel() == a.outer * a.inner);
   visit_floating(a.x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -32,6 +34,7 @@ void reduce(const ReduceArgs& a) {
 }
 
 void cumsum(const CumsumArgs& a) {
+  assert(a.x.numel() == a.outer * a.n * a.inner && a.y.shape() == a.x.shape());
   visit_floating(a.x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;

@@ -1,6 +1,7 @@
 #include "blalm/kernels/rope.h"
 
 #include "blalm/core/parallel.h"
+#include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 
@@ -21,11 +22,11 @@ void rope(const RopeArgs& a) {
                      for (std::int64_t h = 0; h < heads; ++h) {
                        const T* in = x + (row * heads + h) * width;
                        T* out = y + (row * heads + h) * width;
-                       for (std::int64_t j = 0; j < half; ++j) {
+                       vec::write(out, out + half, half, [=](std::int64_t j, C& first, C& second) {
                          const C p = static_cast<C>(in[j]), q = static_cast<C>(in[half + j]);
-                         out[j] = static_cast<T>(p * cosine[j] - q * (sign * sine[j]));
-                         out[half + j] = static_cast<T>(q * cosine[j] + p * (sign * sine[j]));
-                       }
+                         first = p * cosine[j] - q * (sign * sine[j]);
+                         second = q * cosine[j] + p * (sign * sine[j]);
+                       });
                      }
                    }
                  });

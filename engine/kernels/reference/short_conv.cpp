@@ -71,9 +71,9 @@ void short_conv(const ShortConvArgs& a) {
           convolve(s, strip, x + start, taps, t, z);
           T* out = y + start + t * s.channels + strip.channel;
           if (a.silu)
-            for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(z[c] * vec::logistic(z[c]));
+            vec::write(out, strip.width, [&z](std::int64_t c) { return z[c] * vec::logistic(z[c]); });
           else
-            for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(z[c]);
+            vec::write(out, strip.width, [&z](std::int64_t c) { return z[c]; });
         }
       };
     });
@@ -129,8 +129,7 @@ void short_conv_backward(const ShortConvBackwardArgs& a) {
               const C* w = taps + j * s.channels + strip.channel;
               for (std::int64_t c = 0; c < strip.width; ++c) sum[c] += w[c] * g[c];
             }
-            if constexpr (!std::is_same_v<T, C>)
-              for (std::int64_t c = 0; c < strip.width; ++c) out[c] = static_cast<T>(sum[c]);
+            if constexpr (!std::is_same_v<T, C>) vec::write(out, strip.width, [sum](std::int64_t c) { return sum[c]; });
           }
         if (sums != nullptr)
           for (std::int64_t j = 0; j < s.kernel; ++j) {

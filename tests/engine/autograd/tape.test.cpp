@@ -258,6 +258,7 @@ TEST_CASE("inference mode records nothing, and its tensors cannot slip into trai
   CHECK(tape.nodes().empty());
   CHECK_THROWS_WITH_AS(ops::mul(x, made), doctest::Contains("[mul] cannot save a tensor made in inference mode"),
                        ConfigError);
+  CHECK(tape.nodes().empty());  // not even half a node
   CHECK_NOTHROW(ops::mul(x, made.clone()));
 }
 

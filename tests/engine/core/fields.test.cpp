@@ -76,12 +76,27 @@ TEST_CASE("bad values name the key, what is allowed and what came") {
   CHECK_THROWS_AS(f.set("example.seed", "-1"), ConfigError);
   CHECK_THROWS_WITH_AS(f.set("example.lr", "0"), "[example.lr] expected a number above 0, got 0", ConfigError);
   CHECK_THROWS_AS(f.set("example.lr", "nan"), ConfigError);
-  CHECK_THROWS_AS(f.set("example.lr", ""), ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.lr", ""), "[example.lr] expected a number, got nothing", ConfigError);
   CHECK_THROWS_WITH_AS(f.set("example.colour", "blue"), "[example.colour] expected one of red, green, got blue",
                        ConfigError);
   CHECK_THROWS_AS(f.set("example.tied", "yes"), ConfigError);
   CHECK(e.size == 4);
   CHECK(e.lr == 1e-3);
+}
+
+TEST_CASE("the nearest path is near in its key, in whatever section") {
+  const std::vector<std::string> paths = {"model.hidden_size", "optim.lr",   "optim.momentum", "train.run",
+                                          "train.seed",        "train.eval", "data.seq",       "preset"};
+  CHECK(nearest("train.lr", paths) == "optim.lr");
+  CHECK(nearest("train.momentum", paths) == "optim.momentum");
+  CHECK(nearest("lr", paths) == "optim.lr");
+  CHECK(nearest("optm.lr", paths) == "optim.lr");
+  CHECK(nearest("trian.sede", paths) == "train.seed");
+  CHECK(nearest("train.hiden_size", paths) == "model.hidden_size");
+  CHECK(nearest("model.preset", paths) == "preset");
+  CHECK(nearest("train.xy", paths).empty());
+  CHECK(nearest("model.threads", paths).empty());
+  CHECK(nearest("", paths).empty());
 }
 
 TEST_CASE("an unknown key comes with the nearest one") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -55,6 +56,24 @@ TEST_CASE("trim gives back what is cached") {
   CHECK(Pool::instance().stats().cached_bytes > 0);
   Pool::instance().trim();
   CHECK(Pool::instance().stats().cached_bytes == 0);
+}
+
+TEST_CASE("blocks that were trimmed can be had again, and none overlaps another") {
+  const auto fill = [] {
+    std::vector<Tensor> tensors;
+    for (const std::int64_t n : {1, 17, 1000, 5000, 1 << 16, 700000, 9 << 20}) {
+      tensors.push_back(Tensor::empty({n}));
+      tensors.back().fill(static_cast<double>(n));
+    }
+    for (const Tensor& t : tensors) {
+      const auto values = t.values<float>();
+      const float n = static_cast<float>(t.numel());
+      CHECK(std::all_of(values.begin(), values.end(), [n](float v) { return v == n; }));
+    }
+  };
+  fill();
+  Pool::instance().trim();
+  fill();
 }
 
 TEST_CASE("poisoned blocks read as NaN in every floating dtype") {

@@ -48,6 +48,7 @@ TEST_CASE("wrong views are ShapeErrors that name both sides") {
   CHECK_THROWS_WITH_AS(t.reshape({5, 5}), "[reshape] expected a shape of 24 elements, got [5, 5] for f32[4, 6]",
                        ShapeError);
   CHECK_THROWS_AS(t.reshape({-1, 7}), ShapeError);
+  CHECK_THROWS_AS(t.reshape({std::int64_t{1} << 62, 4, -1}), ShapeError);
   CHECK_THROWS_AS(t.reshape({-1, -1}), ShapeError);
   CHECK_THROWS_AS(t.reshape({-2, -12}), ShapeError);
   CHECK_THROWS_WITH_AS(t.rows(2, 5), "[rows] expected a range inside the first axis of f32[4, 6], got [2, 5)",

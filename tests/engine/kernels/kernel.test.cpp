@@ -65,8 +65,35 @@ TEST_CASE("a forced implementation that declines says why") {
 TEST_CASE("forcing what does not exist names what does") {
   CHECK_THROWS_WITH_AS(KernelChoice(forcing("matmul", "cuda")), doctest::Contains("expected one of onednn:bf16, "),
                        ConfigError);
-  CHECK_THROWS_WITH_AS(KernelChoice(forcing("matmull", "eigen")), doctest::Contains("[kernel] expected one of"),
+  CHECK_THROWS_WITH_AS(
+      KernelChoice(forcing("matmull", "eigen")),
+      "[kernel] expected a known kernel, got matmull (did you mean matmul? 'blalm inspect kernels' lists all)",
+      ConfigError);
+}
+
+TEST_CASE("forcing against the backend is refused") {
+  KernelPolicy p = forcing("matmul", "onednn:f32");
+  p.backend = Backend::cpu;
+  CHECK_THROWS_WITH_AS(KernelChoice{p},
+                       "[kernel] expected an implementation that the backend allows, got matmul=onednn:f32 (the "
+                       "backend is cpu)",
                        ConfigError);
+  p = forcing("matmul", "eigen");
+  p.backend = Backend::onednn;
+  CHECK_THROWS_AS(KernelChoice{p}, ConfigError);
+  p = forcing("matmul", "reference");
+  p.backend = Backend::onednn;
+  CHECK_NOTHROW(KernelChoice{p});
+}
+
+TEST_CASE("what is forced and has not run is listed") {
+  // Nothing else in this program drops out.
+  KernelPolicy p = forcing("matmul", "reference");
+  p.forced.emplace_back("dropout", "reference");
+  const KernelChoice choice(p);
+  const Tensor a = Tensor::zeros({2, 2});
+  kernels::matmul({kernels::matrices(a), kernels::matrices(a), kernels::matrices(a.clone())});
+  CHECK(forced_but_idle(p) == std::vector<std::string>{"dropout=reference"});
 }
 
 TEST_CASE("backends narrow the lists, within the guard's life") {

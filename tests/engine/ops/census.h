@@ -83,6 +83,20 @@ bool compared(std::string_view kernel, std::string_view implementation);
 
 // For error cases.
 inline Tensor f32(const Shape& shape) { return Tensor::full(shape, 0.5); }
+// The same with a node after it that saves the last result, which the tape then has made again instead of keeping it.
+inline Case saved_later(Case c) {
+  const auto then_square = [](const Call& call) {
+    return [call](std::span<const Var> in) {
+      std::vector<Var> results = call(in);
+      results.back() = ops::square(results.back());
+      return results;
+    };
+  };
+  c.name += ", saved later";
+  c.fused = then_square(c.fused);
+  if (c.composed) c.composed = then_square(c.composed);
+  return c;
+}
 // A call of one output as a Call.
 template <class F>
 Call one(F f) {

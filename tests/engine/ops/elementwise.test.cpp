@@ -70,8 +70,17 @@ OpCensus cast() {
   });
   c.f32_tolerance = 1e-2;
   op.cases.push_back(c);
-  op.errors = {{"from f64", [] { ops::cast(Tensor::zeros({2}, DType::f64), DType::f32); },
-                "expected f32 or bf16 on both sides"}};
+  c.name = "through f64";
+  c.bf16 = false;
+  c.f32_tolerance = 1e-5;
+  c.fused = one([](auto in) {
+    if (in[0].dtype() == DType::c128) return ops::square(in[0]);
+    return ops::cast(ops::square(ops::cast(in[0], DType::f64)), in[0].dtype());
+  });
+  op.cases.push_back(c);
+  op.errors = {{"from c128", [] { ops::cast(Tensor::zeros({2}, DType::c128), DType::f64); },
+                "expected bf16, f32 or f64 on both sides, got c128[2] to f64"},
+               {"to i32", [] { ops::cast(Tensor::zeros({2}), DType::i32); }, "on both sides, got f32[2] to i32"}};
   return op;
 }
 

@@ -41,7 +41,8 @@ std::vector<OpCensus> matmul() {
     c.bf16 = true;
     linear.cases.push_back(c);
     c.name = name + ", to the compute dtype";  // bf16 x, f32 gates
-    c.fused = one([bias](auto in) { return ops::linear_to(compute_dtype(in[0].dtype()), in[0], in[1], bias ? in[2] : Var()); });
+    c.fused = one(
+        [bias](auto in) { return ops::linear_to(compute_dtype(in[0].dtype()), in[0], in[1], bias ? in[2] : Var()); });
     linear_to.cases.push_back(c);
     c.name = name + ", to its own dtype";
     c.fused = one([bias](auto in) { return ops::linear_to(in[0].dtype(), in[0], in[1], bias ? in[2] : Var()); });
@@ -95,22 +96,63 @@ std::vector<OpCensus> matmul() {
     embedding.cases.push_back(c);
   }
 
-  op.errors = {{"inner sizes", [] { ops::matmul(f32({2, 3}), f32({4, 5})); }, "[matmul] expected shapes [..., M, K] and [..., K, N] with equal leading axes, got f32[2, 3] and f32[4, 5]"},
-               {"batches", [] { ops::matmul(f32({2, 3, 4}), f32({3, 4, 5})); }, "with equal leading axes"},
-               {"vector", [] { ops::matmul(f32({3}), f32({3, 4})); }, "at least two axes"},
-               {"dtypes", [] { ops::matmul(f32({2, 3}), Tensor::zeros({3, 2}, DType::f64)); }, "expected b in f32"}};
-  linear.errors = {{"width", [] { ops::linear(f32({2, 3}), f32({4, 5})); }, "[linear] expected x [..., 5] for weight f32[4, 5], got f32[2, 3]"},
-                   {"bias", [] { ops::linear(f32({2, 3}), f32({4, 3}), f32({3})); }, "expected bias of [4]"}};
+  op.errors = {
+      {"inner sizes",
+       [] {
+         ops::matmul(f32({2, 3}), f32({4, 5}));
+       },
+       "[matmul] expected shapes [..., M, K] and [..., K, N] with equal leading axes, got f32[2, 3] and f32[4, 5]"},
+      {"batches",
+       [] {
+         ops::matmul(f32({2, 3, 4}), f32({3, 4, 5}));
+       },
+       "with equal leading axes"},
+      {"vector",
+       [] {
+         ops::matmul(f32({3}), f32({3, 4}));
+       },
+       "at least two axes"},
+      {"dtypes",
+       [] {
+         ops::matmul(f32({2, 3}), Tensor::zeros({3, 2}, DType::f64));
+       },
+       "expected b in f32"}};
+  linear.errors = {{"width",
+                    [] {
+                      ops::linear(f32({2, 3}), f32({4, 5}));
+                    },
+                    "[linear] expected x [..., 5] for weight f32[4, 5], got f32[2, 3]"},
+                   {"bias",
+                    [] {
+                      ops::linear(f32({2, 3}), f32({4, 3}), f32({3}));
+                    },
+                    "expected bias of [4]"}};
   linears.errors = {{"width",
                      [] {
                        const ops::LinearLayer layers[] = {{f32({4, 3}), {}}, {f32({4, 5}), {}}};
                        ops::linears(f32({2, 3}), layers);
                      },
                      "[linear] expected x [..., 5] for weight f32[4, 5], got f32[2, 3]"}};
-  linear_to.errors = {{"dtype", [] { ops::linear_to(DType::bf16, f32({2, 3}), f32({4, 3})); }, "the dtype of x or its compute dtype, got bf16"}};
-  embedding.errors = {{"id too large", [] { ops::embedding(Tensor::full({2}, 11, DType::i32), f32({11, 2})); }, "[embedding] expected ids in [0, 11), got 11"},
-                      {"negative id", [] { ops::embedding(Tensor::full({2}, -1, DType::i32), f32({11, 2})); }, "got -1"},
-                      {"floats", [] { ops::embedding(f32({2}), f32({11, 2})); }, "expected ids in i32"}};
+  linear_to.errors = {{"dtype",
+                       [] {
+                         ops::linear_to(DType::bf16, f32({2, 3}), f32({4, 3}));
+                       },
+                       "the dtype of x or its compute dtype, got bf16"}};
+  embedding.errors = {{"id too large",
+                       [] {
+                         ops::embedding(Tensor::full({2}, 11, DType::i32), f32({11, 2}));
+                       },
+                       "[embedding] expected ids in [0, 11), got 11"},
+                      {"negative id",
+                       [] {
+                         ops::embedding(Tensor::full({2}, -1, DType::i32), f32({11, 2}));
+                       },
+                       "got -1"},
+                      {"floats",
+                       [] {
+                         ops::embedding(f32({2}), f32({11, 2}));
+                       },
+                       "expected ids in i32"}};
   return {op, linear, linear_to, linears, embedding};
 }
 

@@ -1,0 +1,236 @@
+// Attention for bf16 on AMX tiles: products have bf16 operands and f32 sums. As in eigen/attention.cpp, a block of
+// queries goes through the blocks of keys that it sees, and no score leaves the cache.
+#include <atomic>
+#include <cmath>
+
+#include "blalm/core/parallel.h"
+#include "blalm/kernels/amx/attention_tiles.h"
+
+namespace blalm::kernels::amx {
+namespace {
+
+// Scores may exceed what they are taken relative to by so many powers of 2 before sums are scaled anew.
+constexpr float kSlack = 8;
+
+class Forward {
+ public:
+  Forward(const AttentionArgs& args, const AttentionSizes& n, std::int64_t most_key_blocks)
+      : n_(n),
+        band_(simplest(args.band, n.keys)),
+        first_(args.first_query()),
+        d_steps_(blocks(n.d)),
+        e_blocks_(blocks(n.e)),
+        scale_(static_cast<float>(args.scale) * kLog2e),
+        q_(args.q.data<BFloat16>()),
+        k_(args.k.data<BFloat16>()),
+        v_(args.v.data<BFloat16>()),
+        o_(args.o.mutable_data<BFloat16>()),
+        lse_(args.lse.mutable_data<float>()),
+        K_(most_key_blocks * d_steps_ * kPiece),
+        V_(most_key_blocks * e_blocks_ * kPiece),
+        Q_(kColumns * d_steps_ * kPiece),
+        P_(kColumns * kPending * kPiece),
+        packed_(kColumns * e_blocks_ * kPiece),
+        scores_(kBlock * kQueries),
+        out_(e_blocks_ * kBlock * kQueries),
+        shift_(kQueries),
+        total_(kQueries) {}
+
+  // Queries [begin, end) of the heads that read a key head.
+  void key_head(std::int64_t b, std::int64_t g, std::int64_t begin, std::int64_t end) {
+    const KeyBlocks keys(band_, first_ + begin, first_ + end);
+    keys.for_each([&](std::int64_t block) {
+      const std::int64_t s = block * kBlock, count = std::min(kBlock, n_.keys - s), slot = keys.slot(block);
+      pack_rows({k_ + n_.key(b, s, g) * n_.d, DType::bf16, count, n_.d, n_.groups * n_.d},
+                K_.data() + slot * d_steps_ * kPiece);
+      pack_left_transposed({v_ + n_.key(b, s, g) * n_.e, DType::bf16, count, n_.e, n_.groups * n_.e},
+                           V_.data() + slot * e_blocks_ * kPiece, 0, e_blocks_);
+    });
+    const std::int64_t shared = n_.heads / n_.groups;
+    for (std::int64_t h = g * shared; h < (g + 1) * shared; ++h)
+      for (std::int64_t i = begin; i < end; i += kQueries) query_block(b, h, i, std::min(kQueries, end - i), keys);
+  }
+
+ private:
+  void query_block(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t rows, const KeyBlocks& packed) {
+    const QueryBlock queries{first_ + i, rows};
+    pack_right_transposed({q_ + n_.query(b, i, h) * n_.d, DType::bf16, rows, n_.d, n_.heads * n_.d}, Q_.data(), 0,
+                          queries.columns() * d_steps_);
+    std::fill_n(shift_.data(), kQueries, -std::numeric_limits<float>::infinity());
+    std::fill_n(total_.data(), kQueries, 0.0F);
+    std::fill_n(out_.data(), e_blocks_ * kBlock * kQueries, 0.0F);
+    pending_ = 0;
+    KeyBlocks(band_, queries.begin, queries.begin + rows).for_each([&](std::int64_t block) {
+      const Span columns = columns_of(band_, block, queries);
+      if (columns.empty()) return;
+      const std::int64_t slot = packed.slot(block);
+      if (pending_ == kPending || slot != first_slot_ + pending_) flush();
+      add(block, slot, columns, queries);
+    });
+    flush();
+    write(b, h, i, rows);
+  }
+
+  void add(std::int64_t block, std::int64_t slot, const Span& columns, const QueryBlock& queries) {
+    for (std::int64_t c = columns.begin; c < columns.end; ++c)
+      multiply_block(K_.data() + slot * d_steps_ * kPiece, kPiece, Q_.data() + c * d_steps_ * kPiece, kPiece, d_steps_,
+                     scores_.data() + c * kBlock, kQueries, false);
+    find_largest(block, columns, queries);
+    if (pending_ == 0) first_slot_ = slot;
+    for (std::int64_t c = columns.begin; c < columns.end; ++c) {
+      const std::int64_t position = queries.begin + c * kBlock;
+      sees_all(band_, block, position) ? exponentials<false>(block, c, position)
+                                       : exponentials<true>(block, c, position);
+      seen_[c].include(pending_, P_.data() + c * kPending * kPiece);
+    }
+    ++pending_;
+  }
+
+  // Raises the shift of queries for which a score is far above it.
+  void find_largest(std::int64_t block, const Span& columns, const QueryBlock& queries) {
+    __m512 largest[2 * kColumns];
+    __mmask16 raised[2 * kColumns];
+    unsigned any = 0;
+    for (std::int64_t v = 2 * columns.begin; v < 2 * columns.end; ++v) {
+      const float* s = scores_.data() + v * kLanes;
+      const std::int64_t position = queries.begin + v * kLanes;
+      __m512 x = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+      if (sees_all(band_, block, queries.begin + v / 2 * kBlock)) {
+        __m512 y = x;
+        for (std::int64_t r = 0; r < kBlock; r += 2) {  // max(NaN, x) is x
+          x = _mm512_max_ps(_mm512_load_ps(s + r * kQueries), x);
+          y = _mm512_max_ps(_mm512_load_ps(s + (r + 1) * kQueries), y);
+        }
+        x = _mm512_max_ps(x, y);
+      } else {
+        for (std::int64_t r = 0; r < kBlock; ++r)
+          x = _mm512_mask_max_ps(x, visible(band_, block * kBlock + r, position), _mm512_load_ps(s + r * kQueries), x);
+      }
+      largest[v] = _mm512_mul_ps(x, _mm512_set1_ps(scale_));
+      const __m512 limit = _mm512_add_ps(_mm512_load_ps(shift_.data() + v * kLanes), _mm512_set1_ps(kSlack));
+      raised[v] = _mm512_cmp_ps_mask(largest[v], limit, _CMP_GT_OQ);
+      any |= raised[v];
+    }
+    if (any == 0) return;
+    flush();
+    for (std::int64_t v = 2 * columns.begin; v < 2 * columns.end; ++v) {
+      if (raised[v] == 0) continue;
+      float *const shift = shift_.data() + v * kLanes, *const total = total_.data() + v * kLanes;
+      const __m512 old = _mm512_load_ps(shift), one = _mm512_set1_ps(1);
+      const __m512 factor = _mm512_mask_blend_ps(raised[v], one, exp2(_mm512_sub_ps(old, largest[v])));
+      _mm512_mask_store_ps(shift, raised[v], largest[v]);
+      _mm512_store_ps(total, _mm512_mul_ps(_mm512_load_ps(total), factor));
+      scale_column(v, factor);
+    }
+  }
+
+  void scale_column(std::int64_t v, __m512 factor) {
+    float* x = out_.data() + v * kLanes;
+    for (std::int64_t r = 0; r < e_blocks_ * kBlock; ++r, x += kQueries)
+      _mm512_store_ps(x, _mm512_mul_ps(_mm512_load_ps(x), factor));
+  }
+
+  // P of a column as a right operand; what a query does not see is 0.
+  template <bool kMasked>
+  void exponentials(std::int64_t block, std::int64_t column, std::int64_t position) {
+    const __m512 scale = _mm512_set1_ps(scale_);
+    const __m512i pairs = _mm512_load_si512(kPairs.index);
+    BFloat16* to = P_.data() + (column * kPending + pending_) * kPiece;
+    for (std::int64_t v = 2 * column; v < 2 * column + 2; ++v, position += kLanes) {
+      const float* s = scores_.data() + v * kLanes;
+      const __m512 shift = _mm512_load_ps(shift_.data() + v * kLanes);
+      __m512 total[2] = {_mm512_load_ps(total_.data() + v * kLanes), _mm512_setzero_ps()};
+      for (std::int64_t r = 0; r < kBlock; r += 2, to += kDepth) {
+        __m512 p[2];
+        for (std::int64_t j = 0; j < 2; ++j) {
+          p[j] = exp2(_mm512_fmsub_ps(_mm512_load_ps(s + (r + j) * kQueries), scale, shift));
+          if constexpr (kMasked) p[j] = _mm512_maskz_mov_ps(visible(band_, block * kBlock + r + j, position), p[j]);
+          total[j] = _mm512_add_ps(total[j], p[j]);
+        }
+        _mm512_store_si512(to, _mm512_permutexvar_epi16(pairs, narrow(p[0], p[1])));
+      }
+      _mm512_store_ps(total_.data() + v * kLanes, _mm512_add_ps(total[0], total[1]));
+    }
+  }
+
+  // out += Vᵀ Pᵀ for the pending key blocks.
+  void flush() {
+    for (std::int64_t c = 0; c < kColumns; ++c) {
+      const Span steps = seen_[c];
+      if (steps.empty()) continue;
+      for (std::int64_t e = 0; e < e_blocks_; ++e)
+        multiply_block(V_.data() + ((first_slot_ + steps.begin) * e_blocks_ + e) * kPiece, e_blocks_ * kPiece,
+                       P_.data() + (c * kPending + steps.begin) * kPiece, kPiece, steps.count(),
+                       out_.data() + e * kBlock * kQueries + c * kBlock, kQueries, true);
+      seen_[c] = {};
+    }
+    pending_ = 0;
+  }
+
+  void write(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t rows) {
+    const std::int64_t columns = blocks(rows);
+    for (std::int64_t v = 0; v < 2 * columns; ++v)
+      scale_column(v, _mm512_div_ps(_mm512_set1_ps(1), _mm512_load_ps(total_.data() + v * kLanes)));
+    pack_left_transposed({out_.data(), DType::f32, e_blocks_ * kBlock, columns * kBlock, kQueries}, packed_.data(), 0,
+                         columns * e_blocks_);
+    unpack_rows(packed_.data(), o_ + n_.query(b, i, h) * n_.e, rows, n_.e, n_.heads * n_.e);
+    float* lse = lse_ + n_.lse(b, i, h);
+    for (std::int64_t r = 0; r < rows; ++r) lse[r] = shift_.data()[r] * kLn2 + std::log(total_.data()[r]);
+  }
+
+  const AttentionSizes n_;
+  const Band band_;
+  const std::int64_t first_, d_steps_, e_blocks_;
+  const float scale_;
+  const BFloat16 *const q_, *const k_, *const v_;
+  BFloat16* const o_;
+  float* const lse_;
+
+  Buffer<BFloat16> K_, V_;  // a key block after the other
+  Buffer<BFloat16> Q_, P_, packed_;
+  Buffer<float> scores_;         // [32 keys, queries]
+  Buffer<float> out_;            // [E, queries], relative to 2^shift as is the total
+  Buffer<float> shift_, total_;  // a query each
+  Span seen_[kColumns];          // of the pending key blocks, by each column
+  std::int64_t pending_ = 0, first_slot_ = 0;
+};
+
+template <class Args>
+Reason declines(const Args& a) {
+  if (a.q.dtype() != DType::bf16) return "takes bf16 only";
+  if (a.q.numel() == 0 || a.v.numel() == 0) return "nothing to do";
+  if (!(a.scale > 0)) return "takes scales above 0";
+  return nullptr;
+}
+
+}  // namespace
+
+Reason declines_attention(const AttentionArgs& a) { return declines(a); }
+Reason declines_attention_backward(const AttentionBackwardArgs& a) { return declines(a); }
+
+void attention(const AttentionArgs& a) {
+  const AttentionSizes n(a);
+  const std::int64_t query_blocks = (n.queries + kQueries - 1) / kQueries, heads = n.batch * n.groups;
+  // Whole key heads if there are enough of them; results do not depend on it.
+  const std::int64_t parts = std::min<std::int64_t>(query_blocks, (4 * num_threads() + heads - 1) / heads);
+  const auto begin_of = [&](std::int64_t part) { return std::min(n.queries, part * query_blocks / parts * kQueries); };
+  const Band band = simplest(a.band, n.keys);
+  std::int64_t most_key_blocks = 0;
+  for (std::int64_t part = 0; part < parts; ++part)
+    most_key_blocks =
+        std::max(most_key_blocks,
+                 KeyBlocks(band, a.first_query() + begin_of(part), a.first_query() + begin_of(part + 1)).count());
+  const double cost = kCostOfPair * static_cast<double>(visible_pairs(a.band, a.first_query(), n.queries)) *
+                      static_cast<double>((n.d + n.e) * n.heads / n.groups) / static_cast<double>(parts);
+  std::atomic<std::int64_t> next{0};
+  parallel_for(heads * parts, cost, [&](std::int64_t, std::int64_t) {
+    Forward forward(a, n, most_key_blocks);
+    const TileRegisters tiles;
+    for (std::int64_t job = next++; job < heads * parts; job = next++) {
+      const std::int64_t part = parts - 1 - job / heads, head = job % heads;  // the long ones first
+      forward.key_head(head / n.groups, head % n.groups, begin_of(part), begin_of(part + 1));
+    }
+  });
+}
+
+}  // namespace blalm::kernels::amx

@@ -1,0 +1,17 @@
+// What linear layers and the output head share.
+#pragma once
+
+#include "blalm/kernels/amx/gemm.h"
+
+namespace blalm::kernels::amx {
+
+using Pack = void (*)(const Source&, BFloat16*, std::int64_t, std::int64_t);
+
+// `from` in tile order, as the operand of this width and depth that `pack` makes of it. Memory comes from `reuse` where
+// that is defined and of the right size.
+Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t depth, const Tensor& reuse = {});
+
+// x Wᵀ into a sink: x [M, K] bf16, weight [N, K] f32 or bf16.
+void project_into(const Tensor& x, const Tensor& weight, const Sink& sink);
+
+}  // namespace blalm::kernels::amx
