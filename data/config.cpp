@@ -8,10 +8,11 @@ Fields DataConfig::fields() {
   Fields f("data");
   f.add("train", train,
         "training text: files (.txt, .jsonl, also .xz, .gz, .zst; FILE:1M for its first million words), folders of "
-        "them, or one folder of prepared data; none: the text that comes with blalm");
-  f.add("valid", valid, "validation text, as for train; none: valid_share of the training text");
-  f.add("tokenizer", tokenizer,
-        "tokenizer.json, or a folder that holds one; none: one is trained on the training text");
+        "them, or one folder of prepared data; none: the text that comes with blalm")
+      .takes("PATH,...");
+  f.add("valid", valid, "validation text, as for train; none: valid_share of the training text").takes("PATH,...");
+  f.add("tokenizer", tokenizer, "tokenizer.json, or a folder that holds one; none: one is trained on the training text")
+      .takes("PATH");
   f.add("vocab_size", vocab_size, "tokens of a tokenizer that is trained here").at_least(259).at_most(1 << 24);
   f.add("words", words, "words of training text in all, taken from the files in proportion; 0: all").at_least(0);
   f.add("seq", seq, "tokens a block: the context length in training").at_least(2).at_most(1 << 20);

@@ -193,6 +193,7 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
 
   data.tokenizer = encoder.id;
   data.separator = options.separator;
+  data.settings = options.settings;
   data.train.shards = train.finish();
   data.valid.shards = valid.finish();
   data.sources = reader.reports();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct PrepareProgress {
 struct PrepareOptions {
   Separator separator = Separator::bos;
   TextOptions text;
+  std::map<std::string, std::string> settings;  // for data.json
   std::int64_t shard_tokens = kShardTokens;
   // Called now and then on the calling thread; may throw to stop.
   std::function<void(const PrepareProgress&)> progress;

@@ -102,6 +102,7 @@ void write_prepared(const std::filesystem::path& folder, const PreparedData& dat
       {"version", kVersion},
       {"tokenizer", {{"vocab_size", data.tokenizer.vocab_size}, {"fingerprint", data.tokenizer.fingerprint.str()}}},
       {"separator", name_of(data.separator)},
+      {"settings", data.settings},
       {"train", to_json(data.train)},
       {"valid", to_json(data.valid)},
       {"sources", std::move(sources)}};
@@ -138,6 +139,8 @@ PreparedData read_prepared(const std::filesystem::path& folder) {
     data.sources.push_back({source["path"].string(), stats_from(source["train"]), stats_from(source["valid"]),
                             source["capped"].boolean()});
   }
+  if (const auto settings = document.find("settings"); settings != document.end())
+    for (const auto& [key, value] : settings->items()) data.settings[key] = root["settings"][key].string();
   return data;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct PreparedData {
   Separator separator = Separator::bos;
   PreparedPart train, valid;
   std::vector<SourceReport> sources;
+  std::map<std::string, std::string> settings;  // other settings in [data] that shaped it, by key
 
   const PreparedPart& part(Part p) const { return p == Part::train ? train : valid; }
   PreparedPart& part(Part p) { return p == Part::train ? train : valid; }

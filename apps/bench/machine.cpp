@@ -1,6 +1,8 @@
 #include "blalm/apps/bench/machine.h"
 
 #include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -29,6 +31,20 @@ const char* vectors(const CpuInfo& c) {
   return c.avx2 ? "AVX2" : "no AVX2";
 }
 
+// "Debian GNU/Linux 12 (bookworm), Linux 6.1.0-18-amd64 x86_64"
+std::string operating_system() {
+  std::string name;
+  std::ifstream release("/etc/os-release");
+  for (std::string line; std::getline(release, line);)
+    if (line.starts_with("PRETTY_NAME=")) name = line.substr(line.find('=') + 1);
+  std::erase(name, '"');
+  utsname kernel{};
+  if (uname(&kernel) != 0) return name;
+  return fmt::format("{}{}{} {} {}", name, name.empty() ? "" : ", ", kernel.sysname, kernel.release, kernel.machine);
+}
+
+std::int64_t memory_bytes() { return std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE); }
+
 // What decides how the threads of the team wait for work.
 nlohmann::ordered_json waiting() {
   nlohmann::ordered_json j = nlohmann::ordered_json::object();
@@ -55,6 +71,9 @@ nlohmann::ordered_json machine_json() {
           {"l3_bytes", c.l3_bytes},
           {"vectors", vectors(c)},
           {"compiler", compiler()},
+          {"os", operating_system()},
+          {"memory_bytes", memory_bytes()},
+          {"eigen", BLALM_EIGEN_VERSION},
           {"onednn", onednn.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(onednn)},
           {"blalm", BLALM_VERSION},
           {"environment", waiting()}};

@@ -61,6 +61,11 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   PrepareOptions options;
   options.separator = config.separator;
   options.text = config.corpus_options().text;
+  const Fields fields = config.fields();
+  for (const char* key : {"words", "bos", "eos", "json_field", "strip_lines"})
+    options.settings[key] = fields.at(std::string("data.") + key).get();
+  if (config.valid.empty()) options.settings["valid_share"] = fields.at("data.valid_share").get();
+  if (!given) options.settings["vocab_size"] = std::to_string(config.vocab_size);
   options.progress = [&](const PrepareProgress& p) {
     if (stop != nullptr) stop();
     progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)),

@@ -55,13 +55,16 @@ Progress::Progress(double every)
 void Progress::update(const std::vector<ProgressPart>& parts, double done, double total, bool important) {
   const auto now = std::chrono::steady_clock::now();
   const auto since = [&](auto then) { return std::chrono::duration<double>(now - then).count(); };
-  if (!terminal_) {
-    if (!important && since(printed_) < every_) return;
-    fmt::print("{}\n", fit(parts, std::string::npos));
-    std::fflush(stdout);
+  if (important || since(printed_) >= every_) {
+    const std::string line = fit(parts, std::string::npos);
+    if (file_) file_(line);
+    if (!terminal_) {
+      fmt::print("{}\n", line);
+      std::fflush(stdout);
+    }
     printed_ = now;
-    return;
   }
+  if (!terminal_) return;
   if (!important && shown_ && since(drawn_) < 0.1) return;
   const std::size_t width = terminal_width() - 1;  // a line that fills the last column would wrap
   std::string line = fit(parts, width);

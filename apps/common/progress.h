@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace blalm {
@@ -32,6 +34,8 @@ class Progress {
   // second; when piped, prints at most every `every` seconds. What is `important` is shown in any case.
   void update(const std::vector<ProgressPart>& parts, double done, double total, bool important = false);
   void update(const std::string& text, double done = 0, double total = 0);
+  // From now on, gives `file` the plain lines that update() prints when piped, or would print.
+  void copy_to(std::function<void(const std::string&)> file) { file_ = std::move(file); }
   // Prints a line that stays, above the redrawn one.
   void line(const std::string& text);
   // Removes the redrawn line.
@@ -39,6 +43,7 @@ class Progress {
 
  private:
   std::chrono::steady_clock::time_point drawn_{}, printed_;
+  std::function<void(const std::string&)> file_;
   double every_;
   bool terminal_;
   bool shown_ = false;

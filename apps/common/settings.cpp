@@ -77,6 +77,19 @@ std::string toml_value(const Field& field) {
   return text;
 }
 
+std::string value_name(const Field& field) {
+  if (!field.value_name.empty()) return field.value_name;
+  switch (field.kind) {
+    case FieldKind::boolean: return "BOOL";
+    case FieldKind::integer: return "N";
+    case FieldKind::real: return "X";
+    case FieldKind::amount: return "N|N%";
+    case FieldKind::text: return field.choices.empty() ? "TEXT" : "NAME";
+    case FieldKind::texts: return "TEXT,...";
+  }
+  return "X";
+}
+
 }  // namespace
 
 std::vector<Setting> read_settings(const std::filesystem::path& path) {
@@ -133,9 +146,10 @@ std::string take(std::vector<Setting>& settings, const std::string& path, const 
   return value;
 }
 
-std::string to_toml(const Fields& fields) {
+std::string to_toml(const Fields& fields, const std::function<bool(const Field&)>& wanted) {
   std::string text, section;
   for (const Field& f : fields.list()) {
+    if (wanted && !wanted(f)) continue;
     if (f.section != section) text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", f.section);
     section = f.section;
     const std::string assignment = fmt::format("{} = {}", f.key, toml_value(f));
@@ -150,8 +164,7 @@ std::string fields_help(const Fields& fields) {
   for (const Field& f : fields.list()) {
     std::string value = f.get();
     if (value.size() > 24) value = value.substr(0, 21) + "...";
-    const std::string key =
-        fmt::format("  --{} {}", f.path(), f.kind == FieldKind::text && !f.choices.empty() ? "NAME" : "X");
+    const std::string key = fmt::format("  --{} {}", f.path(), value_name(f));
     const std::string help = f.help + (value.empty() ? "" : fmt::format(" ({})", value));
     text += fmt::format("{:<{}}{}\n", key, kKeys, wrapped(help, kKeys));
     if (!f.choices.empty())

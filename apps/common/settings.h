@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,13 +29,14 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
 // Sets the fields. An unknown key is a ConfigError with the nearest known one; errors name the origin.
 void apply_settings(const std::vector<Setting>& settings, const Fields& fields);
 
-// The fields as commented TOML, which read_settings reads back to the same values.
-std::string to_toml(const Fields& fields);
+// The fields as commented TOML, which read_settings reads back to the same values; only those that are `wanted`.
+std::string to_toml(const Fields& fields, const std::function<bool(const Field&)>& wanted = {});
 
 // The value of the last setting of this path, which is removed; `fallback` when there is none.
 std::string take(std::vector<Setting>& settings, const std::string& path, const std::string& fallback);
 
-// For --help: one line a field, "--optim.lr X   peak learning rate (0.001)".
+// For --help: one line a field, "--optim.lr X   peak learning rate (0.001)". N stands for an integer, X for a number,
+// BOOL for true or false.
 std::string fields_help(const Fields& fields);
 
 }  // namespace blalm

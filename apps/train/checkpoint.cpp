@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -66,16 +68,31 @@ void fill_folder(const fs::path& folder, const std::function<void()>& fill) {
   }
 }
 
+// JSON has no numbers that are not finite, but a loss may be one.
+json number(double x) { return std::isfinite(x) ? json(x) : json(fmt::format("{}", x)); }
+double number_from(const json& j) {
+  return j.is_string() ? std::strtod(j.get_ref<const std::string&>().c_str(), nullptr) : j.get<double>();
+}
+
 json to_json(const RunPosition& p) {
-  return {{"step", p.step},
-          {"epoch", p.loader.epoch},
-          {"block", p.loader.block},
-          {"loader_identity", p.loader_identity},
-          {"words", p.words},
-          {"tokens", p.tokens},
-          {"seconds", p.seconds},
-          {"best_valid_loss", p.best_valid_loss},
-          {"validations_without_gain", p.validations_without_gain}};
+  json j = {{"step", p.step},
+            {"epoch", p.loader.epoch},
+            {"block", p.loader.block},
+            {"loader_identity", p.loader_identity},
+            {"words", p.words},
+            {"tokens", p.tokens},
+            {"seconds", p.seconds},
+            {"loss_sum", p.loss_sum},
+            {"loss_weight", p.loss_weight},
+            {"validations_without_gain", p.validations_without_gain}};
+  if (p.best) j["best"] = {{"step", p.best->step}, {"loss", p.best->loss}};
+  if (const auto& u = p.unfinished)
+    j["unfinished"] = {{"loss", number(u->loss)},
+                       {"lr", number(u->lr)},
+                       {"grad_norm", number(u->grad_norm)},
+                       {"tokens_per_second", number(u->tokens_per_second)},
+                       {"non_finite", u->non_finite}};
+  return j;
 }
 
 RunPosition position_from(const json& j) {
@@ -86,8 +103,15 @@ RunPosition position_from(const json& j) {
   p.words = j.at("words");
   p.tokens = j.at("tokens");
   p.seconds = j.at("seconds");
-  p.best_valid_loss = j.at("best_valid_loss");
+  p.loss_sum = j.at("loss_sum");
+  p.loss_weight = j.at("loss_weight");
   p.validations_without_gain = j.at("validations_without_gain");
+  if (j.contains("best")) p.best = {j["best"].at("step"), j["best"].at("loss")};
+  if (j.contains("unfinished")) {
+    const json& u = j["unfinished"];
+    p.unfinished = {number_from(u.at("loss")), number_from(u.at("lr")), number_from(u.at("grad_norm")),
+                    number_from(u.at("tokens_per_second")), u.at("non_finite")};
+  }
   return p;
 }
 
@@ -137,9 +161,16 @@ void write_done(const fs::path& folder) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& run, const LanguageModel& model, const Optimizer& optimizer,
-                     const RunPosition& position, const std::string& tokenizer_json) {
-  const fs::path fresh = run / "last.new", last = run / "last", previous = run / "last.previous";
+void RunPosition::add_loss(double loss) {
+  constexpr double kKept = 0.95;
+  if (!std::isfinite(loss)) return;
+  loss_sum = kKept * loss_sum + (1 - kKept) * loss;
+  loss_weight = kKept * loss_weight + (1 - kKept);
+}
+
+void save_checkpoint(const fs::path& run, const std::string& name, const LanguageModel& model,
+                     const Optimizer& optimizer, const RunPosition& position, const std::string& tokenizer_json) {
+  const fs::path fresh = run / (name + ".new"), last = run / name, previous = run / (name + ".previous");
   fill_folder(fresh, [&] {
     save_model(model, fresh);
     save_optimizer(optimizer, fresh / "optim.safetensors");
@@ -152,6 +183,7 @@ void save_checkpoint(const fs::path& run, const LanguageModel& model, const Opti
     rename_folder(last, previous);
   }
   rename_folder(fresh, last);
+  if (name != "last") remove_folder(previous);  // nobody goes back to an older best
   sync_folder(run);
 }
 
@@ -186,6 +218,12 @@ std::optional<FoundCheckpoint> find_checkpoint(const fs::path& run) {
                                  fmt::format("{}", fmt::join(refused, "; "))));
   if (best) best->refused = refused;
   return best;
+}
+
+std::optional<RunPosition> position_of(const fs::path& checkpoint) {
+  RunPosition position;
+  if (!fs::exists(checkpoint) || !damage(checkpoint, position).empty()) return {};
+  return position;
 }
 
 void load_checkpoint(const FoundCheckpoint& checkpoint, LanguageModel& model, Optimizer& optimizer) {

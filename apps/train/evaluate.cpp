@@ -10,21 +10,22 @@ namespace blalm {
 
 double Evaluation::perplexity() const { return std::exp(loss); }
 
-Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch,
-                    std::int64_t blocks, const std::function<void(std::int64_t, std::int64_t)>& progress) {
+std::optional<Evaluation> evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch,
+                                   std::int64_t blocks, const std::function<bool(std::int64_t, std::int64_t)>& go_on) {
   Loader loader(data, {.block = seq, .batch = batch, .shuffle = false});
   const std::int64_t total = blocks == 0 ? loader.blocks_per_epoch() : std::min(blocks, loader.blocks_per_epoch());
   Evaluation e;
   double sum = 0;
   std::int64_t bytes = 0, seen = 0, all_tokens = 0;
-  for (Batch b; seen < total && loader.next(b); seen += b.ids.dim(0)) {
-    if (progress) progress(seen, total);
+  for (Batch b; seen < total && loader.next(b);) {
     const std::int64_t rows = std::min(b.ids.dim(0), total - seen);
     const Tensor losses = model.token_losses(b.ids.rows(0, rows), b.targets.rows(0, rows));
     for (std::int64_t i = 0; i < losses.numel(); ++i) sum += losses.at(i);
     e.tokens += rows * (seq - 1);
     all_tokens += b.counts.tokens;
     bytes += b.counts.bytes;
+    seen += rows;
+    if (go_on && !go_on(seen, total)) return {};
   }
   e.loss = sum / static_cast<double>(e.tokens);
   // Bytes of the predicted tokens: their share of the bytes that all tokens of the blocks stand for.

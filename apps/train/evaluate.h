@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "blalm/data/token_data.h"
 #include "blalm/models/language_model.h"
@@ -17,8 +18,10 @@ struct Evaluation {
 };
 
 // Over blocks of `seq` tokens in the order of the text, none overlapping, the first token of each not predicted; at
-// most `blocks` of them (0: all), `batch` at once. `progress` is told of blocks done and blocks in all.
-Evaluation evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch,
-                    std::int64_t blocks, const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+// most `blocks` of them (0: all), `batch` at once. `go_on` is told of blocks done and blocks in all after every batch;
+// where it answers false, that is the end of it, and there is no result.
+std::optional<Evaluation> evaluate(LanguageModel& model, const TokenData& data, std::int64_t seq, std::int64_t batch,
+                                   std::int64_t blocks,
+                                   const std::function<bool(std::int64_t, std::int64_t)>& go_on = {});
 
 }  // namespace blalm

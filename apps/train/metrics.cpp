@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <string>
 #include <string_view>
 
@@ -31,7 +32,11 @@ std::string kept_lines(std::string_view text, std::int64_t step) {
   return kept;
 }
 
-std::string optional_number(const std::optional<double>& x) { return x ? fmt::format("{:.9g}", *x) : ""; }
+// Nothing where there is no number; "nan", whatever its sign bit, which says nothing.
+std::string cell(const std::optional<double>& x) {
+  if (!x) return "";
+  return std::isnan(*x) ? "nan" : fmt::format("{:.9g}", *x);
+}
 
 // The file with what of it is kept, open for more.
 AppendFile continue_file(const std::filesystem::path& file, std::int64_t step) {
@@ -45,9 +50,9 @@ AppendFile continue_file(const std::filesystem::path& file, std::int64_t step) {
 Metrics::Metrics(const std::filesystem::path& file, std::int64_t step) : file_(continue_file(file, step)) {}
 
 void Metrics::add(const MetricsRow& r) {
-  file_.append(fmt::format("{},{},{},{:.3f},{:.9g},{},{},{:.9g},{:.9g},{:.1f}\n", r.step, r.words, r.tokens, r.seconds,
-                           r.loss, optional_number(r.valid_loss), optional_number(r.bits_per_byte), r.lr, r.grad_norm,
-                           r.tokens_per_second));
+  file_.append(fmt::format("{},{},{},{:.3f},{},{},{},{},{},{}\n", r.step, r.words, r.tokens, r.seconds, cell(r.loss),
+                           cell(r.valid_loss), cell(r.bits_per_byte), cell(r.lr), cell(r.grad_norm),
+                           r.tokens_per_second ? fmt::format("{:.1f}", *r.tokens_per_second) : ""));
 }
 
 }  // namespace blalm

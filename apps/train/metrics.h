@@ -1,4 +1,5 @@
-// metrics.csv: one line a step, flushed as it is written, so that a run can be followed and survives being killed.
+// metrics.csv: one line a step, in the file as it is written, so that a run can be followed and survives being killed.
+// The line of step 0 holds the validation before the first step.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,10 @@ namespace blalm {
 struct MetricsRow {
   std::int64_t step = 0, words = 0, tokens = 0;  // seen so far
   double seconds = 0;                            // of training so far
-  double loss = 0;                               // mean cross-entropy of the step, nats
+  std::optional<double> loss;                    // mean cross-entropy of the step, nats
   std::optional<double> valid_loss;              // when it was measured after this step
   std::optional<double> bits_per_byte;           // of the validation text
-  double lr = 0, grad_norm = 0, tokens_per_second = 0;
+  std::optional<double> lr, grad_norm, tokens_per_second;
 };
 
 class Metrics {

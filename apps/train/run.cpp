@@ -14,6 +14,7 @@
 namespace blalm {
 namespace {
 
+namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 std::string in_words(const Evaluation& e) {
@@ -29,19 +30,19 @@ Run::Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer
   trainer_.watch_validation([this](std::int64_t done, std::int64_t total) {
     progress_.update(fmt::format("held-out text: {} of {} blocks", done, total), static_cast<double>(done),
                      static_cast<double>(total));
+    return !StopSignals::requested();
   });
   if (folder_ == nullptr) return;
-  metrics_.emplace(folder_->path() / "metrics.csv", trainer_.position().step);
-  events_.emplace(folder_->path(), "blalm", trainer_.position().step);
+  // What files say of an unfinished step is said again when it is finished.
+  const std::int64_t step = trainer_.position().step - (trainer_.is_unfinished() ? 1 : 0);
+  metrics_.emplace(folder_->path() / "metrics.csv", step);
+  events_.emplace(folder_->path(), "blalm", step);
+  progress_.copy_to([this](const std::string& line) { folder_->log(line); });
 }
 
 void Run::say(const std::string& line) {
   progress_.line(line);
   if (folder_ != nullptr) folder_->log(line);
-}
-
-void Run::validate_first() {
-  if (trainer_.has_validation() && config_.train.overfit == 0) say("step 0: " + in_words(trainer_.validate()));
 }
 
 ExitCode Run::train() {
@@ -59,67 +60,90 @@ ExitCode Run::take_steps() {
   if (folder_ != nullptr)
     folder_->write_summary(config_, "running", trainer_.position().step, trainer_.position().seconds);
   const std::int64_t enough = config_.train.dry_run > 0 ? config_.train.dry_run : trainer_.total_steps();
-  while (!trainer_.finished() && !StopSignals::requested() && trainer_.position().step < enough)
-    record(trainer_.step());
+  if (trainer_.position().step == 0) validate_first();
+  while (!trainer_.finished() && !StopSignals::requested() &&
+         (trainer_.is_unfinished() || trainer_.position().step < enough))
+    if (const auto report = trainer_.is_unfinished() ? trainer_.finish_step() : trainer_.step()) record(*report);
   progress_.clear();
   const bool interrupted = !trainer_.finished() && StopSignals::requested();
   finish(interrupted ? "interrupted" : trainer_.stopped_early() ? "stopped early" : "finished");
   return interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
 }
 
+void Run::validate_first() {
+  if (!trainer_.has_validation() || config_.train.overfit > 0) return;
+  const std::optional<Evaluation> valid = trainer_.validate_first();
+  if (!valid) return;
+  say("step 0: " + in_words(*valid));
+  if (folder_ == nullptr) return;
+  MetricsRow row;
+  row.seconds = trainer_.position().seconds;
+  row.valid_loss = valid->loss;
+  row.bits_per_byte = valid->bits_per_byte;
+  metrics_->add(row);
+  write_validation(0, *valid);
+  events_->flush();
+  save_best();
+}
+
 void Run::record(const StepReport& r) {
-  if (steps_ == 0 || !std::isfinite(smooth_loss_)) smooth_loss_ = r.loss;
-  smooth_loss_ = 0.95 * smooth_loss_ + 0.05 * r.loss;
-  tokens_per_second_ = steps_ == 0 ? r.tokens_per_second : 0.9 * tokens_per_second_ + 0.1 * r.tokens_per_second;
+  const double speed = r.numbers.tokens_per_second;
+  tokens_per_second_ = steps_ == 0 ? speed : 0.9 * tokens_per_second_ + 0.1 * speed;
   ++steps_;
-  if (!r.update.applied)
-    say(fmt::format("step {}: skipped, the gradient of {} is not finite", r.step, r.update.non_finite));
+  if (!r.numbers.non_finite.empty())
+    say(fmt::format("step {}: skipped, the gradient of {} is not finite", r.step, r.numbers.non_finite));
   write_numbers(r);
   show(r);
   if (r.valid) say(fmt::format("step {}: {}", r.step, in_words(*r.valid)));
   if (r.sample_now && !config_.train.prompts.empty() && config_.train.overfit == 0) draw_samples(r.step);
-  if (folder_ != nullptr && Clock::now() - saved_ > std::chrono::duration<double>(60 * config_.train.save_minutes))
-    save();
+  if (folder_ == nullptr) return;
+  if (r.is_best) save_best();
+  if (Clock::now() - saved_ > std::chrono::duration<double>(60 * config_.train.save_minutes)) save();
 }
 
 void Run::show(const StepReport& r) {
   const double remaining = r.position.seconds / static_cast<double>(r.step) * static_cast<double>(r.total - r.step);
+  const double loss = std::isfinite(r.numbers.loss) ? r.position.recent_loss() : r.numbers.loss;
   const std::string total = std::to_string(r.total);
   progress_.update({{fmt::format("step {:>{}}/{}", r.step, total.size(), total)},
-                    {fmt::format("epoch {:.2f}", r.epoch), 3},
+                    {fmt::format("epoch {:.2f}", r.epoch), 4},
                     {fmt::format("words {:>5}", human_count(static_cast<double>(r.position.words)))},
-                    {fmt::format("loss {:.4f}", smooth_loss_)},
-                    {fmt::format("norm {:.2f}", std::abs(r.update.grad_norm)), 1},
-                    {fmt::format("lr {:.2e}", r.lr), 2},
+                    {fmt::format("loss {:.4f}", std::abs(loss))},
+                    {fmt::format("norm {:.2f}", std::abs(r.numbers.grad_norm)), 1},
+                    {fmt::format("lr {:.2e}", r.numbers.lr), 3},
                     {fmt::format("{:>5} tok/s", human_count(tokens_per_second_))},
-                    {fmt::format("{:>7} < {}", human_time(r.position.seconds), human_time(remaining))}},
+                    {fmt::format("{} elapsed", human_time(r.position.seconds)), 2},
+                    {fmt::format("{} left", human_time(remaining))}},
                    static_cast<double>(r.step), static_cast<double>(r.total), r.step == 1 || r.step == r.total);
 }
 
 void Run::write_numbers(const StepReport& r) {
   if (folder_ == nullptr) return;
-  MetricsRow row{r.step, r.position.words,   r.position.tokens,  r.position.seconds, r.loss, {}, {},
-                 r.lr,   r.update.grad_norm, r.tokens_per_second};
+  const StepNumbers& n = r.numbers;
+  MetricsRow row{r.step, r.position.words, r.position.tokens,  r.position.seconds, n.loss, {}, {},
+                 n.lr,   n.grad_norm,      n.tokens_per_second};
   if (r.valid) {
     row.valid_loss = r.valid->loss;
     row.bits_per_byte = r.valid->bits_per_byte;
   }
   metrics_->add(row);
-  for (const auto& [tag, value] : {std::pair<const char*, double>{"loss/train", r.loss},
-                                   {"optim/lr", r.lr},
-                                   {"optim/grad_norm", r.update.grad_norm},
-                                   {"speed/tokens_per_second", r.tokens_per_second}})
+  for (const auto& [tag, value] : {std::pair<const char*, double>{"loss/train", n.loss},
+                                   {"optim/lr", n.lr},
+                                   {"optim/grad_norm", n.grad_norm},
+                                   {"speed/tokens_per_second", n.tokens_per_second}})
     events_->scalar(tag, r.step, value);
-  if (r.valid) {
-    events_->scalar("loss/valid", r.step, r.valid->loss);
-    events_->scalar("loss/valid_bits_per_byte", r.step, r.valid->bits_per_byte);
-  }
+  if (r.valid) write_validation(r.step, *r.valid);
   if (r.histogram_now)
     for (const Parameter* p : std::as_const(trainer_.model()).parameters()) {
       events_->histogram("weights/" + p->name, r.step, p->value);
       if (p->has_grad) events_->histogram("gradients/" + p->name, r.step, p->grad);
     }
   events_->flush();
+}
+
+void Run::write_validation(std::int64_t step, const Evaluation& valid) {
+  events_->scalar("loss/valid", step, valid.loss);
+  events_->scalar("loss/valid_bits_per_byte", step, valid.bits_per_byte);
 }
 
 // What `blalm generate` would say now. The same seed draws the same numbers at every step, so that samples of
@@ -139,10 +163,11 @@ void Run::draw_samples(std::int64_t step) {
   } catch (const NumericError& e) {
     all = fmt::format("  no sample: {}", e.what());
   }
-  progress_.line(all);
+  progress_.line(fmt::format("step {}: samples\n{}", step, all));
   if (folder_ == nullptr) return;
   folder_->add_sample(step, all);
   events_->text("samples", step, all);
+  events_->flush();
 }
 
 // A checkpoint that cannot be written is said, and the last good one stays; training goes on.
@@ -158,20 +183,46 @@ bool Run::save() {
   }
 }
 
+void Run::save_best() {
+  try {
+    trainer_.save_best();
+  } catch (const DataError& e) {
+    progress_.line(fmt::format("the best model so far could not be saved: {}", e.what()));
+  }
+}
+
+// Says what best/ holds, which may be an older one when the disk was full.
+std::string Run::best_line() const {
+  const std::optional<BestValidation>& best = trainer_.position().best;
+  if (!best) return {};
+  const std::string text = fmt::format("the best held-out loss was {:.4f} after step {}", best->loss, best->step);
+  const fs::path folder = folder_->path() / "best";
+  const std::optional<RunPosition> saved = position_of(folder);
+  if (!saved || saved->step != best->step) return text + "; it could not be saved";
+  return fmt::format("{}; that model is in {}", text, folder.string());
+}
+
 void Run::finish(const std::string& state) {
+  const std::int64_t steps = trainer_.position().step;
+  const std::string count = fmt::format("{} {}", steps, steps == 1 ? "step" : "steps");
   if (folder_ == nullptr) {
+    if (state == "interrupted") {
+      fmt::print("interrupted after {}; nothing was written\n", count);
+      return;
+    }
     const double tokens_a_step = static_cast<double>(config_.train.batch * config_.data.seq);
-    fmt::print("dry run of {} steps done; nothing was written; a whole run of {} steps takes about {}\n",
-               trainer_.position().step, trainer_.total_steps(),
-               human_time(static_cast<double>(trainer_.total_steps()) * tokens_a_step / tokens_per_second_));
+    const double seconds = static_cast<double>(trainer_.total_steps()) * tokens_a_step / tokens_per_second_;
+    fmt::print("dry run of {} done; nothing was written; a whole run of {} steps takes about {}\n", count,
+               trainer_.total_steps(), human_time(seconds));
     return;
   }
   if (!save())
     throw DataError(expected_got("train", fmt::format("room for a checkpoint in '{}'", folder_->path().string()),
                                  "none", "make room, then continue with --resume auto"));
-  folder_->write_summary(config_, state, trainer_.position().step, trainer_.position().seconds);
-  say(fmt::format("{} after {} steps and {}; model and state are in {}", state, trainer_.position().step,
+  folder_->write_summary(config_, state, steps, trainer_.position().seconds);
+  say(fmt::format("{} after {} and {}; model and state are in {}", state, count,
                   human_time(trainer_.position().seconds), (folder_->path() / "last").string()));
+  if (const std::string best = best_line(); !best.empty()) say(best);
   if (state == "interrupted")
     say(fmt::format("continue with: blalm train --run {} --resume auto", folder_->path().string()));
 }

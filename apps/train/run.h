@@ -20,19 +20,22 @@ class Run {
 
   // Prints a line and puts it into log.txt.
   void say(const std::string& line);
-  // The held-out loss before the first step.
-  void validate_first();
-  // All steps that are left; SIGINT and SIGTERM (signals.h) end them after the current one, with a checkpoint. What is
-  // thrown on the way is noted in the folder first.
+  // All steps that are left, and the held-out loss before the first; SIGINT and SIGTERM (signals.h) end them after the
+  // current step or in the middle of a validation, with a checkpoint. What is thrown on the way is noted in the folder
+  // first.
   ExitCode train();
 
  private:
   ExitCode take_steps();
+  void validate_first();
   void record(const StepReport& report);
   void show(const StepReport& report);
   void write_numbers(const StepReport& report);
+  void write_validation(std::int64_t step, const Evaluation& valid);
   void draw_samples(std::int64_t step);
   bool save();
+  void save_best();
+  std::string best_line() const;
   void finish(const std::string& state);
   void note_failure(const std::string& what) noexcept;
 
@@ -44,7 +47,7 @@ class Run {
   std::optional<Metrics> metrics_;
   std::optional<EventFile> events_;
   std::chrono::steady_clock::time_point saved_;
-  double smooth_loss_ = 0, tokens_per_second_ = 0;
+  double tokens_per_second_ = 0;
   std::int64_t steps_ = 0;
 };
 

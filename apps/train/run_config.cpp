@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "blalm/core/cpu.h"
 #include "blalm/core/error.h"
@@ -12,6 +13,11 @@ namespace {
 
 // Tokens of a micro-batch: enough work for every product, little enough memory for every machine.
 constexpr std::int64_t kMicroBatchTokens = 8192;
+
+// "text.txt:1M" stays a file and a number of words.
+void make_absolute(std::string& path) {
+  if (!path.empty()) path = std::filesystem::weakly_canonical(std::filesystem::absolute(path)).string();
+}
 
 }  // namespace
 
@@ -26,7 +32,8 @@ Fields TrainConfig::fields() {
   f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time");
   f.add("valid_every", valid_every, "steps between validations, or share of all steps; 0: only at the end");
   f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0);
-  f.add("patience", patience, "stop after so many validations without improvement; 0: never").at_least(0);
+  f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
+      .at_least(0);
   f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0);
   f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …");
   f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end");
@@ -61,7 +68,14 @@ void RunConfig::configure(std::vector<Setting> settings) {
   apply_settings(settings, all);
 }
 
+void RunConfig::resolve_paths() {
+  for (std::string& path : data.train) make_absolute(path);
+  for (std::string& path : data.valid) make_absolute(path);
+  make_absolute(data.tokenizer);
+}
+
 void RunConfig::resolve() {
+  resolve_paths();
   if (train.precision == PrecisionChoice::automatic)
     train.precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
@@ -70,6 +84,11 @@ void RunConfig::resolve() {
   if (train.batch % train.micro_batch != 0)
     throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch),
                                    std::to_string(train.micro_batch)));
+}
+
+std::string RunConfig::to_toml() {
+  const auto wanted = [this](const Field& f) { return std::ranges::find(left_out, f.path()) == left_out.end(); };
+  return blalm::to_toml(fields(), wanted);
 }
 
 Precision RunConfig::precision() const {

@@ -49,13 +49,17 @@ struct RunConfig {
   OptimConfig optim;
   DataConfig data;
   TrainConfig train;
+  std::vector<std::string> left_out;  // paths of settings that say nothing in this run: not in its config.toml
 
   Fields fields();  // preset and size, then [model], [optim], [data], [train]; refers to this struct
 
   // Preset and size set the model; then all settings in their order. Throws ConfigError.
   void configure(std::vector<Setting> settings);
-  // Automatic values replaced by what this machine makes of them.
+  // Automatic values replaced by what this machine makes of them, and paths by absolute ones: a run can be continued
+  // from any folder.
   void resolve();
+  void resolve_paths();
+  std::string to_toml();  // as it is resolved
   Precision precision() const;
 };
 

@@ -1,19 +1,19 @@
 #include "blalm/apps/train/run_folder.h"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <fcntl.h>
 #include <fmt/ranges.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <ctime>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "blalm/apps/bench/machine.h"
 #include "blalm/apps/common/append_file.h"
-#include "blalm/core/cpu.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/io/atomic_file.h"
@@ -25,46 +25,77 @@ namespace fs = std::filesystem;
 
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
-std::int64_t peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t{usage.ru_maxrss} * 1024;
+// The command line of this process, as a shell takes it.
+std::string command_line() {
+  std::string line;
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  for (std::string word; std::getline(in, word, '\0');) {
+    const bool plain = !word.empty() && word.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789_-+=./,:%@") == word.npos;
+    for (std::size_t at = word.find('\''); at != word.npos; at = word.find('\'', at + 4)) word.replace(at, 1, "'\\''");
+    if (!line.empty()) line += ' ';
+    line += plain ? word : fmt::format("'{}'", word);
+  }
+  return line;
+}
+
+// "started" in the run.json of an earlier process; empty when there is none that can be read.
+std::string start_in(const fs::path& file) {
+  std::ifstream in(file);
+  const nlohmann::json run = nlohmann::json::parse(in, nullptr, false);
+  return run.is_object() && run.contains("started") && run["started"].is_string() ? run["started"].get<std::string>()
+                                                                                  : std::string();
 }
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path path, bool resume) : path_(std::move(path)) {
+RunFolder::RunFolder(const fs::path& path, bool resume) : path_(path.has_filename() ? path : path.parent_path()) {
   if (has_config() && !resume)
     throw ConfigError(expected_got("train", "a new run folder", fmt::format("'{}', which holds a run", path_.string()),
                                    "--resume auto continues it; --run DIR names another"));
   std::error_code error;
-  fs::create_directories(path_, error);
+  fs::path made;
+  for (fs::path at = fs::absolute(path_).lexically_normal(); !fs::exists(at, error); at = at.parent_path()) made = at;
+  if (fs::create_directories(path_, error)) made_ = made;
   if (error || !fs::is_directory(path_))
     throw DataError(expected_got("train", fmt::format("a writable folder '{}'", path_.string()),
                                  error ? error.message() : "a file"));
   lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ >= 0 && flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)  // some file systems have no locks
     throw DataError(expected_got("train", fmt::format("'{}' for this process alone", path_.string()),
-                                 "another process that trains there", "wait for it, or name another folder with --run"));
+                                 "another process that trains there",
+                                 "wait for it, or name another folder with --run"));
+  started_ = start_in(path_ / "run.json");
+  if (started_.empty()) started_ = utc_now();
 }
 
 RunFolder::~RunFolder() {
+  if (!made_.empty() && !kept_) {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+    // Folders above it only if they are empty: others may have put something there.
+    for (fs::path at = fs::absolute(path_).lexically_normal(); at != made_;)
+      if (at = at.parent_path(); !fs::remove(at, ignored)) break;
+  }
   if (lock_ >= 0) ::close(lock_);
 }
 
 void RunFolder::write_config(RunConfig& config) const {
   write_file_atomically(path_ / "config.toml",
-                        "# All settings of this run, as they were resolved.\n" + to_toml(config.fields()));
+                        "# All settings of this run, as they were resolved.\n" + config.to_toml());
 }
 
 void RunFolder::require_same_config(RunConfig& config) const {
   RunConfig stored;
   stored.configure(read_settings(path_ / "config.toml"));
+  stored.resolve_paths();
   const Fields now = config.fields(), then = stored.fields();
   std::vector<std::string> changed;
   for (std::size_t i = 0; i < now.list().size(); ++i) {
     const Field &a = now.list()[i], &b = then.list()[i];
-    if (a.get() != b.get() && !may_change_on_resume(a.path()))
+    const bool is_tokenizers = a.path() == "data.vocab_size" && !config.data.tokenizer.empty();
+    if (a.get() != b.get() && !may_change_on_resume(a.path()) && !is_tokenizers)
       changed.push_back(fmt::format("{} = {} (was {})", a.path(), a.get(), b.get()));
   }
   if (!changed.empty())
@@ -74,26 +105,22 @@ void RunFolder::require_same_config(RunConfig& config) const {
 
 void RunFolder::write_summary(const RunConfig& config, const std::string& state, std::int64_t steps,
                               double seconds) const {
-  const CpuInfo& c = cpu();
-  const nlohmann::ordered_json summary = {
+  const std::string now = utc_now();
+  nlohmann::ordered_json summary = {
       {"state", state},
-      {"updated", utc_now()},
-      {"blalm", BLALM_VERSION},
-      {"compiler", __VERSION__},
-      {"cpu", c.model},
-      {"logical_cores", c.logical_cores},
-      {"threads", num_threads()},
-      {"avx512", c.avx512},
-      {"avx512_bf16", c.avx512_bf16},
-      {"amx_bf16", c.amx_bf16},
+      {"command", command_line()},
+      {"started", started_},
+      {state == "running" ? "updated" : "ended", now},
+      {"steps", steps},
+      {"seconds", seconds},
       {"preset", config.preset},
       {"size", config.size},
       {"seed", config.train.seed},
       {"precision", config.train.precision == PrecisionChoice::bf16 ? "bf16" : "f32"},
-      {"steps", steps},
-      {"seconds", seconds},
-      {"peak_memory_bytes", peak_memory_bytes()},
+      {"threads", num_threads()},
+      {"peak_memory_bytes", bench::peak_rss_bytes()},
   };
+  summary.update(bench::machine_json());
   write_file_atomically(path_ / "run.json", summary.dump(2) + "\n");
 }
 

@@ -10,6 +10,7 @@
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
+#include "blalm/apps/train/prepared_settings.h"
 #include "blalm/apps/train/run.h"
 #include "blalm/core/parallel.h"
 #include "blalm/data/samples.h"
@@ -27,6 +28,7 @@ void stop_if_asked() {
 
 struct Arguments {
   RunConfig config;
+  std::vector<Setting> settings;  // that made it
   fs::path run;
   bool resume = false;
 };
@@ -64,9 +66,19 @@ void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, 
                       num_threads()));
 }
 
+// With a given tokenizer the size of the vocabulary is its own.
+void take_tokenizer_settings(RunConfig& config, const std::vector<Setting>& given, const Tokenizer& tokenizer) {
+  if (config.data.tokenizer.empty()) return;
+  const bool asked = std::ranges::any_of(given, [](const Setting& s) { return s.path == "data.vocab_size"; });
+  if (asked && config.data.vocab_size != tokenizer.vocab_size())
+    throw ConfigError(expected_got(
+        "data.vocab_size", fmt::format("{}, as in the tokenizer '{}'", tokenizer.vocab_size(), config.data.tokenizer),
+        std::to_string(config.data.vocab_size), "leave it out"));
+  config.left_out.push_back("data.vocab_size");
+}
+
 ExitCode train(Arguments& a) {
-  const StopSignals signals;
-  a.config.resolve();
+  const StopSignals signals("stopping; Ctrl-C again stops at once");
   std::optional<RunFolder> folder;
   if (a.config.train.dry_run == 0) folder.emplace(a.run, a.resume);
   const bool continued = folder && folder->has_config();
@@ -83,13 +95,17 @@ ExitCode train(Arguments& a) {
     data_config.tokenizer.clear();
   }
   const ReadyData data = ready_data(data_config, data_folder, progress, stop_if_asked);
+  take_tokenizer_settings(a.config, a.settings, data.tokenizer);
 
   Trainer trainer(a.config, data.folder, data.tokenizer);
   if (folder && !continued) folder->write_config(trainer.config());
   std::optional<FoundCheckpoint> found;
   if (a.resume && folder) found = find_checkpoint(folder->path());
   if (found) trainer.resume(*found);
-  if (folder) trainer.save_into(folder->path());
+  if (folder) {
+    trainer.save_into(folder->path());
+    folder->keep();
+  }
 
   Run run(a.config, folder ? &*folder : nullptr, trainer, data.tokenizer);
   describe(data, a.config, trainer, run);
@@ -98,29 +114,48 @@ ExitCode train(Arguments& a) {
     for (const std::string& refused : found->refused) run.say("refused    " + refused);
     run.say(fmt::format("resumed    at step {} of {}, from {}", found->position.step, trainer.total_steps(),
                         found->folder.string()));
-  } else {
-    run.validate_first();
   }
+  StopSignals::announce(folder ? "stopping after this step, then saving; Ctrl-C again stops at once, without saving"
+                               : "stopping after this step; Ctrl-C again stops at once");
   return run.train();
+}
+
+// The settings of `blalm train` alone, as they are in the file that comes along: "--preset mlstm --size nano …".
+std::string usual_settings() {
+  std::string text;
+  try {
+    for (const Setting& s : read_settings(samples_folder() / "train.toml"))
+      text += fmt::format(" --{} {}", s.path, s.value);
+  } catch (const Error&) {
+    return " (which are not there)";  // --help must come all the same
+  }
+  return text;
 }
 
 ExitCode run(int argc, char** argv) {
   Arguments a;
   HelpPage page{
       "train", "[CONFIG.toml]",
-      "Trains a language model on text. Without arguments: the nano model on the text that comes with blalm, about two "
-      "minutes.",
+      "Trains a language model on text. Ctrl-C stops it and saves, --resume auto goes on with the same bits. The line "
+      "of "
+      "progress shows the mean loss of about the last 20 steps; metrics.csv in the run folder has that of each step. "
+      "Without CONFIG.toml and --data.train: the nano model on the text that comes with blalm, some minutes, with "
+      "these "
+      "settings in place of the defaults below:" +
+          usual_settings() + ".",
       "train --preset mlstm --size nano --data.train corpus --optim.optimizer muon --run runs/first"};
   a.config.configure({});
-  page.settings = "Settings, as flags or in CONFIG.toml under [section]:\n" + fields_help(a.config.fields());
+  page.settings =
+      "Settings, as flags or in CONFIG.toml under [section], and their defaults:\n" + fields_help(a.config.fields());
   std::vector<std::string> arguments(argv + 1, argv + argc);
   std::vector<Setting> flags = take_flags(arguments, a.config.fields());
   cxxopts::Options options = make_options(page);
-  options.add_options()("run", "folder of the run (default: runs/ and the time)", cxxopts::value<std::string>())(
-      "resume", "auto: continue the run from its last good checkpoint, or begin it", cxxopts::value<std::string>())(
+  const auto text = [] { return cxxopts::value<std::string>(); };
+  options.add_options()("run", "folder of the run (default: runs/ and the time)", text(), "DIR")(
+      "resume", "auto: continue the run from its last good checkpoint, or begin it", text(), "auto")(
       "print-config", "show the resolved settings as TOML and stop")(
-      "overfit", "train on this many batches again and again", cxxopts::value<std::string>())(
-      "dry-run", "stop after this many steps and leave nothing", cxxopts::value<std::string>())(
+      "overfit", "train on this many batches again and again", text(), "N")(
+      "dry-run", "stop after this many steps and leave nothing", text(), "N")(
       "anomaly", "stop at the first number that is not finite");
   const ParsedOptions parsed = parse_options(options, page, std::move(arguments));
   if (parsed.help) return ExitCode::kDone;
@@ -139,16 +174,18 @@ ExitCode run(int argc, char** argv) {
   a.run = parsed.values.count("run") > 0
               ? fs::path(parsed.values["run"].as<std::string>())
               : fs::path("runs") / fmt::format("{:%Y-%m-%d-%H%M%S}", fmt::localtime(std::time(nullptr)));
-  a.config.configure(gather(parsed.positional, a.run, a.resume, flags));
+  a.settings = gather(parsed.positional, a.run, a.resume, flags);
+  a.config.configure(a.settings);
+  a.config.resolve();
+  take_prepared_settings(a.config, a.settings);
   if (parsed.values.count("print-config") > 0) {
-    a.config.resolve();
-    fmt::print("{}", to_toml(a.config.fields()));
+    fmt::print("{}", a.config.to_toml());
     return ExitCode::kDone;
   }
   try {
     return train(a);
   } catch (const Interrupted&) {
-    fmt::print("interrupted before training began; nothing to save\n");
+    fmt::print("interrupted before training began; there is nothing to save\n");
     return ExitCode::kInterrupted;
   }
 }

@@ -21,6 +21,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// What a part of prepared data needs at least.
+void require_block(const TokenData& data, std::int64_t seq, const char* where, const char* part, const char* remedy) {
+  if (data.tokens() < seq)
+    throw DataError(expected_got(where, fmt::format("{} text of at least one block of data.seq = {} tokens", part, seq),
+                                 fmt::format("{} tokens", data.tokens()), remedy));
+}
+
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
@@ -37,6 +44,14 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   model_->run.recompute = config_.train.recompute;
   const std::vector<Parameter*> parameters = model_->parameters();
   optimizer_ = std::make_unique<Optimizer>(parameters, config_.optim);
+
+  require_block(train_, config_.data.seq, "data.train", "training",
+                "take more text, a shorter data.seq, or a smaller data.valid_share");
+  if (valid_)
+    require_block(
+        *valid_, config_.data.seq, "data.valid", "held-out",
+        "hold out more with data.valid_share or data.valid, take a shorter data.seq, or hold out nothing with "
+        "data.valid_share 0");
 
   // With a number of steps, as many epochs as they take.
   LoaderOptions options{.block = config_.data.seq,
@@ -74,9 +89,9 @@ bool Trainer::out_of_patience() const {
   return config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
 }
 
-void Trainer::save() {
+void Trainer::save_as(const std::string& name) {
   count_time();
-  save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_);
+  save_checkpoint(run_, name, *model_, *optimizer_, position_, tokenizer_json_);
 }
 
 // At the end, and whenever the steps pass a multiple of the interval: a quarter of 353 steps is 88.25, so 25% means
@@ -105,16 +120,18 @@ double Trainer::micro_batches(double& tokens) {
   return add_gradients(*model_, tape_, batches);
 }
 
-StepReport Trainer::step() {
+std::optional<StepReport> Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
-  StepReport report;
+  StepNumbers numbers;
   double tokens = 0;
   const std::int64_t words_before = position_.words;
   optimizer_->zero_grad();
-  report.loss = micro_batches(tokens);
-  report.lr = lr_at(position_.step + 1, total_, config_.optim);
-  report.update = optimizer_->step(report.lr);
-  const double seconds = seconds_since(start);
+  numbers.loss = micro_batches(tokens);
+  numbers.lr = lr_at(position_.step + 1, total_, config_.optim);
+  const StepResult update = optimizer_->step(numbers.lr);
+  numbers.grad_norm = update.grad_norm;
+  numbers.non_finite = update.non_finite;
+  numbers.tokens_per_second = tokens / seconds_since(start);
 
   ++position_.step;
   if (overfit_.empty()) {
@@ -122,19 +139,29 @@ StepReport Trainer::step() {
     position_.words = loader_->words_seen();
     position_.tokens = loader_->tokens_seen();
   }
+  position_.add_loss(numbers.loss);
+  position_.unfinished = numbers;
+  keep_milestones(words_before);
+  return finish_step();
+}
+
+std::optional<StepReport> Trainer::finish_step() {
+  StepReport report;
   report.step = position_.step;
   report.total = total_;
-  report.tokens_per_second = tokens / seconds;
+  report.numbers = *position_.unfinished;
   report.epoch = static_cast<double>(position_.loader.epoch) +
                  static_cast<double>(position_.loader.block) / static_cast<double>(loader_->blocks_per_epoch());
-  keep_milestones(words_before);
   if (valid_ && due(config_.train.valid_every)) {
     report.valid = validate();
-    const bool gain = position_.best_valid_loss == 0 || report.valid->loss < position_.best_valid_loss;
-    if (gain) position_.best_valid_loss = report.valid->loss;
-    position_.validations_without_gain = gain ? 0 : position_.validations_without_gain + 1;
+    if (!report.valid) return {};
+    report.is_best =
+        std::isfinite(report.valid->loss) && (!position_.best || report.valid->loss < position_.best->loss);
+    if (report.is_best) position_.best = {position_.step, report.valid->loss};
+    position_.validations_without_gain = report.is_best ? 0 : position_.validations_without_gain + 1;
     stopped_ = out_of_patience();
   }
+  position_.unfinished.reset();
   report.sample_now = due(config_.train.sample_every);
   report.histogram_now = config_.train.histogram_every.value > 0 && due(config_.train.histogram_every);
   count_time();
@@ -156,7 +183,13 @@ void Trainer::keep_milestones(std::int64_t words_before) {
   }
 }
 
-Evaluation Trainer::validate() {
+std::optional<Evaluation> Trainer::validate_first() {
+  const std::optional<Evaluation> valid = validate();
+  if (valid && std::isfinite(valid->loss)) position_.best = {0, valid->loss};
+  return valid;
+}
+
+std::optional<Evaluation> Trainer::validate() {
   tape_.clear();
   return evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, config_.train.valid_blocks, watch_);
 }

@@ -19,15 +19,14 @@
 
 namespace blalm {
 
-// What happened in one optimiser step.
+// What happened in one optimiser step, its validation included.
 struct StepReport {
   std::int64_t step = 0, total = 0;
   RunPosition position;
   double epoch = 0;  // 1.25: a quarter of the second pass
-  double loss = 0, lr = 0;
-  StepResult update;
-  double tokens_per_second = 0;  // of this step
+  StepNumbers numbers;
   std::optional<Evaluation> valid;
+  bool is_best = false;  // no validation so far had a smaller loss
   bool sample_now = false, histogram_now = false;
 };
 
@@ -40,14 +39,19 @@ class Trainer {
   void resume(const FoundCheckpoint& checkpoint);
   // Saves a checkpoint, and at milestones the model, into this folder from now on.
   void save_into(const std::filesystem::path& run) { run_ = run; }
-  void save();
+  void save() { save_as("last"); }
+  void save_best() { save_as("best"); }
 
-  // One optimiser step. NumericError, in anomaly mode.
-  StepReport step();
-  bool finished() const { return stopped_ || position_.step >= total_; }
-  Evaluation validate();
-  // Tells of blocks done and blocks in all during validations from now on.
-  void watch_validation(std::function<void(std::int64_t, std::int64_t)> watch) { watch_ = std::move(watch); }
+  // Held-out loss before the first step, from which the best counts. Nothing when it was broken off.
+  std::optional<Evaluation> validate_first();
+  // One optimiser step and the validation that is due after it. NumericError, in anomaly mode. Nothing when the
+  // validation was broken off: the step itself is done, and finish_step() makes up for the rest, now or after resume().
+  std::optional<StepReport> step();
+  std::optional<StepReport> finish_step();
+  bool is_unfinished() const { return position_.unfinished.has_value(); }
+  bool finished() const { return !is_unfinished() && (stopped_ || position_.step >= total_); }
+  // During validations from now on: told of blocks done and blocks in all after every batch; false breaks off.
+  void watch_validation(std::function<bool(std::int64_t, std::int64_t)> watch) { watch_ = std::move(watch); }
 
   RunConfig& config() { return config_; }  // with the vocabulary of the tokenizer
   std::int64_t total_steps() const { return total_; }
@@ -63,6 +67,8 @@ class Trainer {
   bool out_of_patience() const;
   double micro_batches(double& tokens);
   void keep_milestones(std::int64_t words_before);
+  void save_as(const std::string& name);
+  std::optional<Evaluation> validate();
   void count_time();
 
   RunConfig config_;
@@ -79,7 +85,7 @@ class Trainer {
   std::int64_t total_ = 0;
   bool stopped_ = false;
   std::filesystem::path run_;
-  std::function<void(std::int64_t, std::int64_t)> watch_;
+  std::function<bool(std::int64_t, std::int64_t)> watch_;
   std::vector<std::string> kept_;
 };
 

@@ -45,6 +45,7 @@ class Field {
   double maximum = std::numeric_limits<double>::infinity();
   bool exclusive_minimum = false;
   std::vector<std::string> choices;  // of a text; empty: any
+  std::string value_name;            // what --help calls its value: "PATH"; empty: by its kind
 
   std::string path() const { return section.empty() ? key : section + "." + key; }
   std::string get() const { return read(); }  // "0.001", "true", "5%"; texts as join_list gives them
@@ -67,6 +68,10 @@ class Field {
   }
   Field& one_of(std::vector<std::string> names) {
     choices = std::move(names);
+    return *this;
+  }
+  Field& takes(std::string name) {
+    value_name = std::move(name);
     return *this;
   }
 

@@ -10,9 +10,6 @@
 namespace blalm {
 namespace {
 
-using testing::Folder;
-using testing::read_text;
-
 template <class T>
 T take(std::string_view& bytes) {
   REQUIRE(bytes.size() >= sizeof(T));
@@ -154,24 +151,24 @@ TEST_CASE("scalars, histograms and texts come back") {
 TEST_CASE("a run writes what metrics.csv has, and histograms of every parameter; a resumed one says from where") {
   const Folder folder;
   const std::string settings = "--train.histogram_every 15 ";
-  REQUIRE(testing::run_blalm(testing::train_arguments(folder, "a", settings)).exit_code == 0);
+  REQUIRE(run_blalm(train_arguments(folder, "a", settings)).exit_code == 0);
   const auto values = summaries_in(folder.path / "a");
-  const auto rows = testing::metrics_of(folder.path / "a");
+  const auto rows = metrics_of(folder.path / "a");
   CHECK(values.count("loss/train") == 30);
   CHECK(values.count("optim/lr") == 30);
   CHECK(values.count("optim/grad_norm") == 30);
   CHECK(values.count("speed/tokens_per_second") == 30);
-  CHECK(values.count("loss/valid") == 3);
-  CHECK(values.count("loss/valid_bits_per_byte") == 3);
+  CHECK(values.count("loss/valid") == 4);  // before the first step, too
+  CHECK(values.count("loss/valid_bits_per_byte") == 4);
   CHECK(values.count("samples") > 0);
   CHECK(values.count("weights/model.embed_tokens.weight") == 2);
   CHECK(values.count("gradients/model.layers.1.mlp.down_proj.weight") == 2);
-  std::size_t row = 1;
+  std::size_t row = 2;  // after the header and step 0
   for (auto [at, end] = values.equal_range("loss/train"); at != end; ++at)
     CHECK(at->second.real(2) == doctest::Approx(std::stod(rows.at(row++).at(4))));
 
   // What is after the checkpoint in an earlier file no longer counts.
-  REQUIRE(testing::run_blalm(testing::train_arguments(folder, "a", settings + "--resume auto")).exit_code == 0);
+  REQUIRE(run_blalm(train_arguments(folder, "a", settings + "--resume auto")).exit_code == 0);
   int restarts = 0;
   for (const Message& e : events_in(folder.path / "a"))
     if (e.bytes.contains(7)) {

@@ -1,54 +1,22 @@
 // blalm train as a user runs it: what it leaves, stopping, resuming, damaged checkpoints, full disks.
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
-#include <thread>
 #include <vector>
 
-#include "blalm/core/rng.h"
+#include "blalm/apps/train/checkpoint.h"
 #include "tests/apps/train_support.h"
 
 namespace blalm {
-namespace {
-
-namespace fs = std::filesystem;
-using testing::check_same_run;
-using testing::contains;
-using testing::Folder;
-using testing::Outcome;
-using testing::read_text;
-using testing::run_blalm;
-using testing::train_arguments;
-
-// Starts the program and kills it after a while; true when it was still running.
-bool start_and_kill(const std::string& command_line, double seconds, int signal) {
-  const pid_t child = fork();
-  if (child == 0) {
-    execl("/bin/sh", "sh", "-c",
-          ("exec '" + std::string(BLALM_BUILD_DIR) + "/blalm' " + command_line + " >/dev/null 2>&1").c_str(), nullptr);
-    _exit(127);
-  }
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  const bool running = waitpid(child, nullptr, WNOHANG) == 0;
-  if (running) {
-    kill(child, signal);
-    waitpid(child, nullptr, 0);
-  }
-  return running;
-}
-
-}  // namespace
-
 TEST_CASE("a run leaves its folder as described") {
   const Folder folder;
   const Outcome o = run_blalm(train_arguments(folder, "a"));
@@ -60,10 +28,24 @@ TEST_CASE("a run leaves its folder as described") {
         "last/config.json", "last/tokenizer.json", "last/optim.safetensors", "last/state.json", "last/DONE"})
     CHECK_MESSAGE(fs::exists(folder.path / "a" / file), file);
   const std::string metrics = read_text(folder.path / "a" / "metrics.csv");
-  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 31);
+  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 32);  // a header, step 0, 30 steps
   CHECK(metrics.starts_with(
       "step,words,tokens,seconds,loss,valid_loss,valid_bits_per_byte,lr,grad_norm,tokens_per_second\n"));
-  CHECK(contains(read_text(folder.path / "a" / "run.json"), "\"state\": \"finished\""));
+  CHECK(metrics_of(folder.path / "a")[1].at(0) == "0");
+  CHECK(contains(o.output,
+                 "step 0: held-out loss " + fmt::format("{:.4f}", std::stod(metrics_of(folder.path / "a")[1].at(5)))));
+  const std::string log = read_text(folder.path / "a" / "log.txt");
+  for (const char* line :
+       {"Z  step  1/30  epoch", "Z  step 30/30  epoch", "Z  step 30: held-out loss", "Z  finished after 30 steps"})
+    CHECK_MESSAGE(contains(log, line), log);
+
+  const nlohmann::json json = nlohmann::json::parse(read_text(folder.path / "a" / "run.json"));
+  CHECK(json.at("state") == "finished");
+  CHECK(json.at("command").get<std::string>().ends_with("--train.valid_every 10 --train.valid_blocks 8"));
+  CHECK(json.at("started") <= json.at("ended"));
+  CHECK(json.at("steps") == 30);
+  for (const char* fact : {"os", "compiler", "eigen", "onednn", "cpu", "memory_bytes", "threads", "seed", "blalm"})
+    CHECK_MESSAGE(json.contains(fact), fact);
 
   CHECK(contains(read_text(folder.path / "a" / "config.toml"), "\nvocab_size = 300  "));  // in [model] as in [data]
 
@@ -73,28 +55,17 @@ TEST_CASE("a run leaves its folder as described") {
   REQUIRE_MESSAGE(again.exit_code == 0, again.output);
   check_same_run(folder.path / "a", folder.path / "b");
 
+  // A shell takes the recorded command as it was given.
+  const std::string command = nlohmann::json::parse(read_text(folder.path / "b" / "run.json")).at("command");
+  const Outcome third = testing::run_shell("set -- " + command + "; shift 2; echo \"$1\"");
+  CHECK(third.output == (folder.path / "again.toml").string() + "\n");
+
   const Outcome there = run_blalm(train_arguments(folder, "a"));
   CHECK(there.exit_code == 2);
   CHECK(contains(there.output, "--resume auto continues it"));
   const Outcome other = run_blalm(train_arguments(folder, "a", "--resume auto --optim.lr 0.5"));
   CHECK(other.exit_code == 2);
   CHECK(contains(other.output, "optim.lr = 0.5 (was 0.001)"));
-}
-
-TEST_CASE("SIGTERM saves, says where and exits with 130; the resumed run has the bits of one never stopped") {
-  const Folder folder;
-  REQUIRE(run_blalm(train_arguments(folder, "whole", "--optim.steps 1200")).exit_code == 0);
-  const Outcome stopped =
-      run_blalm(train_arguments(folder, "cut", "--optim.steps 1200 & sleep 0.8; kill -TERM $!; wait $!"));
-  if (stopped.exit_code == 130) {
-    CHECK(contains(stopped.output, "interrupted after"));
-    CHECK(contains(stopped.output, "continue with: blalm train --run"));
-    CHECK(fs::exists(folder.path / "cut" / "last" / "DONE"));
-  }
-  const Outcome resumed = run_blalm(train_arguments(folder, "cut", "--optim.steps 1200 --resume auto"));
-  REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.output);
-  if (stopped.exit_code == 130) CHECK(contains(resumed.output, "resumed    at step"));
-  check_same_run(folder.path / "whole", folder.path / "cut");
 }
 
 TEST_CASE("a damaged checkpoint is refused by name, and the one before it is used") {
@@ -159,7 +130,7 @@ TEST_CASE("overfitting several batches takes them in turn, each of all its seque
   const std::string settings = "--overfit 3 --optim.lr 0 --optim.steps 6 --train.valid_every 0";
   const Outcome o = run_blalm(train_arguments(folder, "o", settings));
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
-  const auto rows = testing::metrics_of(folder.path / "o");  // a header, then six steps
+  const auto rows = metrics_of(folder.path / "o");  // a header, then six steps
   REQUIRE(rows.size() == 7);
   const auto loss = [&](std::size_t step) { return rows[step][4]; };
   for (const std::size_t step : {1UL, 2UL, 3UL}) CHECK(loss(step) == loss(step + 3));
@@ -178,6 +149,59 @@ TEST_CASE("a run folder is one process's at a time") {
   CHECK_MESSAGE(contains(o.output, "got another process that trains there"), o.output);
   ::close(other);
   CHECK(run_blalm(train_arguments(folder, "a", "--optim.steps 2 --resume auto")).exit_code == 0);
+}
+
+TEST_CASE("a run is continued from any folder") {
+  const Folder folder;
+  testing::text_file(folder);
+  fs::create_directories(folder.path / "elsewhere");
+  const std::string in_folder = "cd " + folder / "" + "; ", elsewhere = "cd " + folder / "elsewhere" + "; ";
+  REQUIRE(
+      run_blalm("tokenize --input text.txt --vocab-size 300 --out data", testing::kBothStreams, in_folder).exit_code ==
+      0);
+  for (const std::string data : {"data", "./text.txt"}) {
+    const std::string run = "run-of-" + data.substr(data.size() - 4);
+    const std::string settings = train_arguments(folder, run) + " --optim.steps 4 --data.train ";
+    REQUIRE(run_blalm(settings + data, testing::kBothStreams, in_folder).exit_code == 0);
+    const std::string resume = "train --run " + folder / run + " --resume auto";
+    for (const Outcome& o : {run_blalm(resume, testing::kBothStreams, elsewhere),
+                             run_blalm(settings + data + " --resume auto", testing::kBothStreams, in_folder),
+                             run_blalm(settings + "../" + data + " --resume auto", testing::kBothStreams, elsewhere)})
+      CHECK_MESSAGE((o.exit_code == 0 && contains(o, "resumed    at step 4 of 4")), o.output);
+    CHECK(run_blalm(settings + "text.txt:100 --resume auto", testing::kBothStreams, in_folder).exit_code == 2);
+  }
+}
+
+TEST_CASE("a run that cannot begin leaves no folder") {
+  const Folder folder;
+  std::ofstream(folder.path / "empty.txt");
+  CHECK(run_blalm("train --data.train " + folder / "empty.txt" + " --run " + folder / "new/runs/x/").exit_code == 3);
+  CHECK_FALSE(fs::exists(folder.path / "new"));
+  // What was there before stays.
+  fs::create_directories(folder.path / "runs" / "x");
+  CHECK(run_blalm("train --data.train " + folder / "empty.txt" + " --run " + folder / "runs/x").exit_code == 3);
+  CHECK(fs::exists(folder.path / "runs" / "x"));
+}
+
+TEST_CASE("the loss that is shown is a mean from the first step on, and goes on after a resume") {
+  RunPosition position;
+  position.add_loss(8);
+  CHECK(position.recent_loss() == doctest::Approx(8).epsilon(1e-12));
+  position.add_loss(4);
+  CHECK(position.recent_loss() == doctest::Approx((0.95 * 8 + 4) / 1.95).epsilon(1e-12));
+  position.add_loss(NAN);  // of a step that was skipped
+  CHECK(position.recent_loss() == doctest::Approx((0.95 * 8 + 4) / 1.95).epsilon(1e-12));
+  for (int i = 0; i < 1000; ++i) position.add_loss(2);
+  CHECK(position.recent_loss() == doctest::Approx(2).epsilon(1e-12));
+}
+
+TEST_CASE("--help says what is true without arguments, and what each option takes") {
+  const std::string help = run_blalm("train --help").output;
+  for (const char* words : {"--optim.optimizer muon", "--data.vocab_size 4000", "--data.train PATH,...", "--run DIR",
+                            "--dry-run N", "--optim.lr X", "--train.batch N", "--data.shuffle BOOL",
+                            "--train.valid_every N|N%", "--preset NAME", "mean loss of about the last 20 steps"})
+    CHECK_MESSAGE(contains(std::regex_replace(help, std::regex("\\s+"), " "), words), words);
+  CHECK_FALSE(contains(help, " arg "));
 }
 
 TEST_CASE("wrong settings are usage errors, wrong data is a data error, each in one line") {
@@ -210,9 +234,9 @@ TEST_CASE("validations at shares of a run come evenly and not twice at its end")
   const Folder folder;
   REQUIRE(run_blalm(train_arguments(folder, "a", "--optim.steps 35 --train.valid_every 25%")).exit_code == 0);
   std::vector<std::string> steps;
-  for (const std::vector<std::string>& row : testing::metrics_of(folder.path / "a"))
+  for (const std::vector<std::string>& row : metrics_of(folder.path / "a"))
     if (!row.at(5).empty()) steps.push_back(row.at(0));
-  CHECK(steps == std::vector<std::string>{"step", "9", "18", "27", "35"});
+  CHECK(steps == std::vector<std::string>{"step", "0", "9", "18", "27", "35"});
 }
 
 TEST_CASE("texts with commas stay whole, from TOML to the run's own config and to the samples") {
@@ -265,31 +289,6 @@ TEST_SUITE("slow") {
     CHECK_FALSE(fs::exists(folder.path / "a" / "chck_3M"));
     CHECK(read_text(folder.path / "a" / "chck_1M" / "model.safetensors") !=
           read_text(folder.path / "a" / "last" / "model.safetensors"));
-  }
-
-  TEST_CASE("killed at any moment, a run resumes with the bits of one never stopped") {
-    const Folder folder;
-    const std::string settings = "--optim.steps 300 --train.save_minutes 0.0005";
-    const auto start = std::chrono::steady_clock::now();
-    REQUIRE(run_blalm(train_arguments(folder, "whole", settings)).exit_code == 0);
-    const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    Rng rng(9);
-    int killed = 0;
-    for (int round = 0; killed < 50 && round < 400; ++round) {
-      const std::string run = "cut" + std::to_string(round);
-      // Several kills a run, until it comes through.
-      for (int attempt = 0; attempt < 6; ++attempt) {
-        if (!start_and_kill(train_arguments(folder, run, settings + " --resume auto"), whole * rng.uniform() * 0.8,
-                            SIGKILL))
-          break;
-        ++killed;
-      }
-      const Outcome o = run_blalm(train_arguments(folder, run, settings + " --resume auto"));
-      REQUIRE_MESSAGE(o.exit_code == 0, o.output);
-      check_same_run(folder.path / "whole", folder.path / run);
-      fs::remove_all(folder.path / run);
-    }
-    CHECK(killed >= 50);
   }
 }
 

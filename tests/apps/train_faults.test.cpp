@@ -1,4 +1,6 @@
 // What goes wrong around blalm train: full disks, texts of all kinds, data that does not belong together.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -9,31 +11,13 @@
 namespace blalm {
 namespace {
 
-namespace fs = std::filesystem;
-using testing::check_same_run;
-using testing::contains;
-using testing::Folder;
-using testing::Outcome;
-using testing::read_text;
-using testing::run_blalm;
-using testing::train_arguments;
-
-void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
-
 std::map<std::string, std::string> files_of(const fs::path& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : fs::directory_iterator(folder)) files[entry.path().filename()] = read_text(entry.path());
   return files;
 }
 
-// The last line of the output, which is the error; there is no other.
-std::string error_of(const Outcome& o) {
-  const std::size_t at = o.output.rfind("blalm: ");
-  if (at == std::string::npos || o.output.find('\n', at) + 1 != o.output.size()) return "no error, or more than a line";
-  return o.output.substr(at, o.output.size() - at - 1);
-}
-
-std::string last_loss(const fs::path& run) { return testing::metrics_of(run).back().at(4); }
+std::string last_loss(const fs::path& run) { return metrics_of(run).back().at(4); }
 
 }  // namespace
 
@@ -74,15 +58,26 @@ TEST_CASE("texts of all kinds") {
     CHECK(last_loss(folder.path / "a") == last_loss(folder.path / "b"));
   }
   SUBCASE("nothing but empty files, binary files and damaged ones are refused by name") {
-    for (const auto& [file, words] : std::map<std::string, std::string>{{"empty.txt", "no words"},
-                                                                        {"blank.txt", "no words"},
+    for (const auto& [file, words] : std::map<std::string, std::string>{{"empty.txt", "empty.txt', which is empty"},
+                                                                        {"blank.txt", "no words in"},
                                                                         {"binary.txt", "a NUL byte at offset 4"},
                                                                         {"cut.txt.gz", "cut.txt.gz"}}) {
       const Outcome o = train("of-" + file, folder / file, "--data.valid_share 0");
       CHECK(o.exit_code == 3);
       const std::string expected = words;  // clang++ 14 captures no structured binding
       CHECK_MESSAGE(contains(error_of(o), expected), o.output);
+      CHECK_MESSAGE(contains(error_of(o), file), o.output);
+      CHECK_FALSE(fs::exists(folder.path / ("of-" + file)));
     }
+    // Held out of or not, it is the file that is named.
+    for (const std::string file : {"empty.txt", "blank.txt"})
+      CHECK(contains(error_of(train("held-out", folder / file)),
+                     "expected text to train on, got no words in '" + here + file));
+    const Outcome valid = train("v", folder / "good.txt", "--data.valid " + folder / "empty.txt");
+    CHECK(valid.exit_code == 3);
+    CHECK_MESSAGE(contains(error_of(valid), "[data.valid] expected validation text, got no words in '" + here +
+                                                "empty.txt', which is empty"),
+                  valid.output);
   }
   SUBCASE("bytes that are not UTF-8 are kept") {
     const Outcome o = train("a", "'" + here + "latin1.txt," + here + "good.txt'", "--data.valid_share 0");
@@ -103,7 +98,18 @@ TEST_CASE("texts of all kinds") {
     write(folder.path / "short.txt", "One line.\nTwo lines.\n");
     const Outcome o = train("a", folder / "short.txt", "--data.valid_share 0 --data.seq 512");
     CHECK(o.exit_code == 3);
-    CHECK_MESSAGE(contains(error_of(o), "512"), o.output);
+    CHECK_MESSAGE(
+        contains(error_of(o), "[data.train] expected training text of at least one block of data.seq = 512 tokens"),
+        o.output);
+    CHECK_FALSE(fs::exists(folder.path / "a"));
+  }
+  SUBCASE("held-out text shorter than a block") {
+    const Outcome o = train("a", folder / "good.txt", "--data.valid_share 0.01 --data.seq 128");
+    CHECK(o.exit_code == 3);
+    CHECK_MESSAGE(
+        contains(error_of(o), "[data.valid] expected held-out text of at least one block of data.seq = 128 tokens"),
+        o.output);
+    CHECK_MESSAGE(contains(error_of(o), "data.valid_share 0)"), o.output);
   }
 }
 
@@ -145,21 +151,55 @@ TEST_CASE("data prepared once trains any number of runs; shards of another token
 
 TEST_CASE("patience ends a run that no longer gains, and it stays ended") {
   const Folder folder;
-  // At a learning rate of 0 only the first validation can gain.
+  // At a learning rate of 0 nothing is better than the first weights.
   const std::string settings = "--optim.lr 0 --optim.steps 100 --train.valid_every 5 --train.patience 2 ";
   const Outcome o = run_blalm(train_arguments(folder, "a", settings));
   CHECK_MESSAGE(o.exit_code == 0, o.output);
-  CHECK(contains(o, "stopped early after 15 steps"));
+  CHECK(contains(o, "stopped early after 10 steps"));
+  CHECK_MESSAGE(contains(o, "after step 0; that model is in "), o.output);
   CHECK(contains(read_text(folder.path / "a" / "run.json"), "\"state\": \"stopped early\""));
-  CHECK(testing::metrics_of(folder.path / "a").size() == 16);
+  CHECK(metrics_of(folder.path / "a").back().at(0) == "10");
   const Outcome again = run_blalm(train_arguments(folder, "a", settings + "--resume auto"));
-  CHECK_MESSAGE(contains(again, "stopped early after 15 steps"), again.output);
+  CHECK_MESSAGE(contains(again, "stopped early after 10 steps"), again.output);
 
   // While there is a gain it goes on.
   CHECK(contains(run_blalm(train_arguments(folder, "b", "--train.patience 1")), "finished after 30 steps"));
   const Outcome nothing = run_blalm(train_arguments(folder, "c", "--data.valid_share 0 --train.patience 1"));
   CHECK(nothing.exit_code == 2);
   CHECK_MESSAGE(contains(error_of(nothing), "train.patience"), nothing.output);
+}
+
+TEST_CASE("best/ holds the model of the smallest held-out loss, and is what it was before") {
+  const Folder folder;
+  // A few sentences are soon learned by heart.
+  write(folder.path / "few.txt", testing::sentences(25, 7));
+  const std::string settings = "--data.train " + folder / "few.txt" + " --data.valid " + testing::text_file(folder) +
+                               " --optim.lr 2e-2 --optim.steps 100 --train.valid_every 10 --train.sample_every 0 ";
+  const Outcome o = run_blalm(train_arguments(folder, "a", settings + "--train.patience 3"));
+  REQUIRE_MESSAGE(o.exit_code == 0, o.output);
+  std::string best = "0";
+  double loss = 1e9;
+  const auto rows = metrics_of(folder.path / "a");
+  for (std::size_t i = 1; i < rows.size(); ++i)
+    if (!rows[i].at(5).empty() && std::stod(rows[i].at(5)) < loss) {
+      best = rows[i].at(0);
+      loss = std::stod(rows[i].at(5));
+    }
+  REQUIRE(best != "0");
+  REQUIRE(best != rows.back().at(0));
+  CHECK_MESSAGE(
+      contains(o, fmt::format("the best held-out loss was {:.4f} after step {}; that model is in", loss, best)),
+      o.output);
+  CHECK(std::to_string(state_in(folder.path / "a" / "best").at("step").get<int>()) == best);
+  CHECK(read_text(folder.path / "a" / "best" / "model.safetensors") !=
+        read_text(folder.path / "a" / "last" / "model.safetensors"));
+  CHECK(run_blalm("generate --model " + folder / "a/best" + " --prompt 'The cat' --max-tokens 3").exit_code == 0);
+  CHECK_FALSE(fs::exists(folder.path / "a" / "best.previous"));
+
+  // Damaged, it is not called the best.
+  fs::resize_file(folder.path / "a" / "best" / "model.safetensors", 100);
+  const Outcome again = run_blalm(train_arguments(folder, "a", settings + "--train.patience 3 --resume auto"));
+  CHECK_MESSAGE(contains(again, "after step " + best + "; it could not be saved"), again.output);
 }
 
 TEST_CASE("a dry run leaves nothing, whether it ends well or not") {
@@ -173,6 +213,7 @@ TEST_CASE("a dry run leaves nothing, whether it ends well or not") {
   CHECK_MESSAGE(o.exit_code == 0, o.output);
   CHECK_MESSAGE(contains(o, "dry run of 3 steps done; nothing was written; a whole run of 30 steps takes about"),
                 o.output);
+  CHECK(contains(run_blalm(train_arguments(folder, "d", "--dry-run 1")), "dry run of 1 step done;"));
   CHECK(dry("--optim.lr 1e38 --optim.clip 0 --optim.warmup 0 --anomaly").exit_code == 4);
   CHECK(dry("--data.seq 1M").exit_code == 3);
   CHECK_FALSE(fs::exists(folder.path / "d"));
@@ -185,6 +226,10 @@ TEST_CASE("numbers that are not finite: skipped steps are said, and --anomaly na
   const Outcome o = run_blalm(train_arguments(folder, "a", settings));
   CHECK_MESSAGE(o.exit_code == 0, o.output);
   CHECK_MESSAGE(contains(o, "skipped, the gradient of"), o.output);
+  for (const std::string& text : {o.output, read_text(folder.path / "a" / "metrics.csv")}) {
+    CHECK(contains(text, "nan"));
+    CHECK_FALSE(contains(text, "-nan"));
+  }
   CHECK_MESSAGE(contains(o, "no sample: [generate] expected finite logits"), o.output);
 
   const Outcome stopped = run_blalm(train_arguments(folder, "b", settings + "--anomaly"));

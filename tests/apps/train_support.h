@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -51,10 +54,49 @@ inline std::string numbers_of(const std::filesystem::path& run) {
   return kept;
 }
 
+// What state.json says, without the time.
+inline nlohmann::json state_in(const std::filesystem::path& checkpoint) {
+  nlohmann::json state = nlohmann::json::parse(read_text(checkpoint / "state.json"), nullptr, false);
+  if (state.is_object()) state.erase("seconds");
+  return state;
+}
+
 inline void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b) {
   CHECK(numbers_of(a) == numbers_of(b));
-  for (const char* file : {"model.safetensors", "optim.safetensors", "config.json", "tokenizer.json"})
-    CHECK_MESSAGE(read_text(a / "last" / file) == read_text(b / "last" / file), file << " differs");
+  for (const char* checkpoint : {"last", "best"}) {
+    CHECK(state_in(a / checkpoint) == state_in(b / checkpoint));
+    for (const char* file : {"model.safetensors", "optim.safetensors", "config.json", "tokenizer.json"})
+      CHECK_MESSAGE(read_text(a / checkpoint / file) == read_text(b / checkpoint / file),
+                    checkpoint << "/" << file << " differs");
+  }
+}
+
+inline void write(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+// The last line of the output, which is the error; there is no other.
+inline std::string error_of(const Outcome& o) {
+  const std::size_t at = o.output.rfind("blalm: ");
+  if (at == std::string::npos || o.output.find('\n', at) + 1 != o.output.size()) return "no error, or more than a line";
+  return o.output.substr(at, o.output.size() - at - 1);
 }
 
 }  // namespace blalm::testing
+
+namespace blalm {
+
+namespace fs = std::filesystem;
+using testing::check_same_run;
+using testing::contains;
+using testing::error_of;
+using testing::Folder;
+using testing::metrics_of;
+using testing::Outcome;
+using testing::read_text;
+using testing::run_blalm;
+using testing::state_in;
+using testing::train_arguments;
+using testing::write;
+
+}  // namespace blalm
