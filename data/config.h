@@ -12,6 +12,10 @@
 
 namespace blalm {
 
+// The keys of [data] that shape prepared text; the others say where text is and how it is read in training.
+inline constexpr const char* kTextKeys[] = {"vocab_size", "words",       "separator",  "bos",
+                                            "eos",        "valid_share", "json_field", "strip_lines"};
+
 struct DataConfig {
   std::vector<std::string> train;  // sources.h, or one folder of prepared data
   std::vector<std::string> valid;

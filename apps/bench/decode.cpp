@@ -6,7 +6,7 @@
 #include "blalm/apps/bench/benches.h"
 #include "blalm/apps/bench/command_line.h"
 #include "blalm/apps/bench/decode_bench.h"
-#include "blalm/apps/bench/machine.h"
+#include "blalm/apps/common/machine.h"
 
 namespace blalm {
 namespace {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "blalm/apps/bench/machine.h"
+#include "blalm/apps/common/machine.h"
 #include "blalm/core/parallel.h"
 #include "blalm/core/rng.h"
 #include "blalm/inspect/table.h"
@@ -84,7 +84,7 @@ void DecodeBench::warm_up() {
 }
 void DecodeBench::measure() {
   for (Place& p : places_) p.seconds.push_back(seconds_a_step(p));
-  peak_rss_bytes_ = peak_rss_bytes();
+  peak_rss_bytes_ = blalm::peak_rss_bytes();
 }
 void DecodeBench::measure_bandwidth() {
   bandwidth_ = read_bandwidth(weight_bytes_, std::max<std::int64_t>(workload_.repeats, 3));

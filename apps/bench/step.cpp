@@ -8,10 +8,10 @@
 
 #include "blalm/apps/bench/benches.h"
 #include "blalm/apps/bench/command_line.h"
-#include "blalm/apps/bench/machine.h"
 #include "blalm/apps/bench/measure.h"
 #include "blalm/apps/bench/peer.h"
 #include "blalm/apps/bench/step_bench.h"
+#include "blalm/apps/common/machine.h"
 
 namespace blalm {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/bench/machine.h"
 #include "blalm/apps/bench/measure.h"
+#include "blalm/apps/common/machine.h"
 #include "blalm/core/parallel.h"
 #include "blalm/core/pool.h"
 #include "blalm/inspect/table.h"
@@ -37,7 +37,7 @@ StepBench::Sample StepBench::run() {
     s.optimizer_seconds = seconds_of([&] { optimizer_->step(); });
   });
   s.seconds -= looking;
-  if (!floor_) peak_rss_bytes_ = bench::peak_rss_bytes();
+  if (!floor_) peak_rss_bytes_ = blalm::peak_rss_bytes();
   return s;
 }
 

@@ -62,10 +62,11 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   options.separator = config.separator;
   options.text = config.corpus_options().text;
   const Fields fields = config.fields();
-  for (const char* key : {"words", "bos", "eos", "json_field", "strip_lines"})
-    options.settings[key] = fields.at(std::string("data.") + key).get();
-  if (config.valid.empty()) options.settings["valid_share"] = fields.at("data.valid_share").get();
-  if (!given) options.settings["vocab_size"] = std::to_string(config.vocab_size);
+  for (const std::string key : kTextKeys) {
+    const bool said_apart = key == "separator",
+               unused = (key == "valid_share" && !config.valid.empty()) || (key == "vocab_size" && given);
+    if (!said_apart && !unused) options.settings[key] = fields.at("data." + key).get();
+  }
   options.progress = [&](const PrepareProgress& p) {
     if (stop != nullptr) stop();
     progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)),

@@ -47,8 +47,7 @@ void take_prepared_settings(RunConfig& config, const std::vector<Setting>& given
   std::map<std::string, std::string> known = prepared.settings;
   known["vocab_size"] = vocabulary;
   known["separator"] = name_of(prepared.separator);
-  for (const char* key :
-       {"vocab_size", "words", "separator", "bos", "eos", "valid_share", "json_field", "strip_lines"}) {
+  for (const char* key : kTextKeys) {
     const std::string path = std::string("data.") + key;
     const Field& field = fields.at(path);
     const Setting* setting = last_of(given, path);

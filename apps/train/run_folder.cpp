@@ -12,8 +12,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/bench/machine.h"
 #include "blalm/apps/common/append_file.h"
+#include "blalm/apps/common/machine.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/io/atomic_file.h"
@@ -118,9 +118,9 @@ void RunFolder::write_summary(const RunConfig& config, const std::string& state,
       {"seed", config.train.seed},
       {"precision", config.train.precision == PrecisionChoice::bf16 ? "bf16" : "f32"},
       {"threads", num_threads()},
-      {"peak_memory_bytes", bench::peak_rss_bytes()},
+      {"peak_memory_bytes", peak_rss_bytes()},
   };
-  summary.update(bench::machine_json());
+  summary.update(machine_json());
   write_file_atomically(path_ / "run.json", summary.dump(2) + "\n");
 }
 

@@ -144,7 +144,7 @@ TEST_CASE("a signal breaks off a validation, which is made up for when the run i
   // Three quick steps, then a validation of all that is held out, again and again.
   const std::string settings =
       "--data.valid_share 0.5 --train.batch 4 --optim.steps 9 --train.valid_every 3 --train.valid_blocks 0 "
-      "--train.sample_every 0 --data.seq 16 ";
+      "--train.sample_every 0 --train.histogram_every 0 --data.seq 16 ";
   std::ofstream(folder.path / "long.txt") << testing::sentences(15'000);
   const std::string text = "--data.train " + folder / "long.txt" + " ";
   REQUIRE(run_blalm(train_arguments(folder, "whole", settings + text)).exit_code == 0);
@@ -156,6 +156,7 @@ TEST_CASE("a signal breaks off a validation, which is made up for when the run i
       const fs::path path = folder.path / run;
       Started started(train_arguments(folder, run, settings + text));
       REQUIRE(started.wait_until([&] { return has_row(path, row); }));
+      sleep_seconds(0.0005 * attempt * attempt);  // how long after that line a validation begins depends on the machine
       started.kill(SIGTERM);
       const Outcome o = started.finish();
       REQUIRE_MESSAGE(o.exit_code == 130, o.output);
@@ -166,7 +167,7 @@ TEST_CASE("a signal breaks off a validation, which is made up for when the run i
       REQUIRE_MESSAGE(resumed.exit_code == 0, resumed.output);
       check_same_run(folder.path / "whole", path);
     }
-    WARN_MESSAGE(broken_off, "no signal came during a validation");  // where steps are slow and validations quick
+    CHECK_MESSAGE(broken_off, "no signal came during a validation");
   }
 }
 

@@ -5,24 +5,13 @@
 // One task is one key head with all queries that read it, in order: no two tasks add to the same sum.
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/amx/attention_tiles.h"
+#include "blalm/kernels/amx/rows.h"
 
 namespace blalm::kernels::amx {
 namespace {
 
 constexpr std::int64_t kWidth = 128;  // most queries of a block: the depth of the products for dV and dK
 constexpr std::int64_t kBlockColumns = kWidth / kBlock;
-
-float dot(const BFloat16* a, const BFloat16* b, std::int64_t n) {
-  __m512 sum = _mm512_setzero_ps();
-  const auto load = [](const BFloat16* p, __mmask16 mask) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16));
-  };
-  for (std::int64_t j = 0; j < n; j += kLanes) {
-    const auto mask = static_cast<__mmask16>((1U << std::min(kLanes, n - j)) - 1);
-    sum = _mm512_fmadd_ps(load(a + j, mask), load(b + j, mask), sum);
-  }
-  return _mm512_reduce_add_ps(sum);
-}
 
 class Backward {
  public:
@@ -191,7 +180,7 @@ class Backward {
     const __m512 f = _mm512_set1_ps(factor);
     for (std::int64_t s = 0; s < n_.keys; ++s)
       for (std::int64_t j = 0; j < width; j += kLanes) {
-        const auto mask = static_cast<__mmask16>((1U << std::min(kLanes, width - j)) - 1);
+        const __mmask16 mask = first_lanes(width - j);
         const __m512 x = _mm512_mul_ps(f, _mm512_load_ps(sums.data() + s * blocks(width) * kBlock + j));
         _mm256_mask_storeu_epi16(to + s * n_.groups * width + j, mask,
                                  reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "blalm/core/narrow.h"
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/amx/projection.h"
 #include "blalm/kernels/amx/rows.h"
@@ -53,10 +54,7 @@ class Logits : public Sink {
       if (powers_ == nullptr) continue;
       if (cap_ > 0)  // the slope of the cap belongs to the gradient alone
         for (std::int64_t c = 0; c < cols; ++c) power[c] *= 1 - (z[c] / cap_) * (z[c] / cap_);
-      BFloat16* to = powers_ + row * vocabulary_ + panel.col;
-      std::int64_t c = 0;
-      for (; c + 16 <= cols; c += 16) narrow(_mm512_load_ps(power + c), to + c);
-      for (; c < cols; ++c) to[c] = BFloat16(power[c]);
+      blalm::narrow(power, powers_ + row * vocabulary_ + panel.col, cols);
     }
   }
 
@@ -129,8 +127,7 @@ void weight_gradient(const HeadLossArgs& args, const Tensor& left) {
   const Tensor right = packed(pack_right, args.x, width, rows);
   const Term term{Left::packed(left.data<BFloat16>(), rows), right.data<BFloat16>(), blocks(rows) * kPiece,
                   blocks(rows)};
-  const Tensor& dw = args.dw;
-  Product product{{&term, 1}, dw.mutable_raw(), dw.dtype(), dw.dim(0), dw.dim(1), dw.dim(1)};
+  Product product = result({&term, 1}, args.dw);
   product.add = args.add_dw;
   multiply({&product, 1});
 }

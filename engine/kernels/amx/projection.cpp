@@ -54,10 +54,6 @@ struct LeftRows {
   }
 };
 
-Product result(std::span<const Term> terms, const Tensor& c) {
-  return {terms, c.mutable_raw(), c.dtype(), c.dim(0), c.dim(1), c.dim(1)};
-}
-
 Reason declines_operand(const Tensor& x) { return x.dtype() == DType::bf16 ? nullptr : "takes bf16 only"; }
 bool narrow(const Tensor& x) { return x.dtype() == DType::bf16 || x.dtype() == DType::f32; }
 
@@ -71,6 +67,10 @@ Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t de
   parallel_for(size / kPiece, kCostOfPiece,
                [&](std::int64_t first, std::int64_t last) { pack(matrix, data, first, last); });
   return to;
+}
+
+Product result(std::span<const Term> terms, const Tensor& c) {
+  return {terms, c.mutable_raw(), c.dtype(), c.dim(0), c.dim(1), c.dim(1)};
 }
 
 Reason unavailable() { return cpu().amx_bf16 ? nullptr : "the processor has no AMX"; }

@@ -11,6 +11,9 @@ using Pack = void (*)(const Source&, BFloat16*, std::int64_t, std::int64_t);
 // that is defined and of the right size.
 Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t depth, const Tensor& reuse = {});
 
+// What the terms make, as all of the matrix c.
+Product result(std::span<const Term> terms, const Tensor& c);
+
 // x Wᵀ into a sink: x [M, K] bf16, weight [N, K] f32 or bf16.
 void project_into(const Tensor& x, const Tensor& weight, const Sink& sink);
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-namespace blalm::bench {
+namespace blalm {
 
 // "Intel(R) Xeon(R) Processor, 2 processors, AMX-BF16; g++ 12.2.0; oneDNN 2.6.3"
 std::string machine_line();
@@ -14,4 +14,4 @@ nlohmann::ordered_json machine_json();
 // The most memory that this process has held so far (VmHWM); 0 where the system does not tell.
 std::int64_t peak_rss_bytes();
 
-}  // namespace blalm::bench
+}  // namespace blalm

@@ -1,4 +1,4 @@
-#include "blalm/apps/bench/machine.h"
+#include "blalm/apps/common/machine.h"
 
 #include <fmt/format.h>
 #include <sys/utsname.h>
@@ -11,7 +11,7 @@
 #include "blalm/core/cpu.h"
 #include "blalm/kernels/onednn/best_matmul.h"
 
-namespace blalm::bench {
+namespace blalm {
 namespace {
 
 std::string compiler() {
@@ -90,4 +90,4 @@ std::int64_t peak_rss_bytes() {
   return 0;
 }
 
-}  // namespace blalm::bench
+}  // namespace blalm
