@@ -47,6 +47,7 @@ struct Input {
   Shape shape;
   Fill fill = normal();
   bool differentiable = true;
+  double f32_slack = 1;  // of its gradient, times the case's f32_tolerance: what is kept in bf16 reaches it alone
 };
 
 using Call = std::function<std::vector<Var>(std::span<const Var> inputs)>;
