@@ -64,10 +64,10 @@ void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_blo
     }
   }
   for (std::int64_t s = 0; s < strip.steps; ++s, left += term.left.step, right += kPiece) {
-    _tile_loadd(6, right, 64);
+    _tile_stream_loadd(6, right, 64);
     _tile_loadd(4, left, row_bytes);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, right + kPiece / 2, 64);
+    _tile_stream_loadd(7, right + kPiece / 2, 64);
     _tile_dpbf16ps(1, 4, 7);
     if constexpr (kTwoRows) {
       _tile_loadd(5, left + term.left.half, row_bytes);
