@@ -41,8 +41,8 @@ class Forward {
     const KeyBlocks keys(band_, first_ + begin, first_ + end);
     keys.for_each([&](std::int64_t block) {
       const std::int64_t s = block * kBlock, count = std::min(kBlock, n_.keys - s), slot = keys.slot(block);
-      pack_rows({k_ + n_.key(b, s, g) * n_.d, DType::bf16, count, n_.d, n_.groups * n_.d},
-                K_.data() + slot * d_steps_ * kPiece);
+      pack_left({k_ + n_.key(b, s, g) * n_.d, DType::bf16, count, n_.d, n_.groups * n_.d},
+                K_.data() + slot * d_steps_ * kPiece, 0, d_steps_);
       pack_left_transposed({v_ + n_.key(b, s, g) * n_.e, DType::bf16, count, n_.e, n_.groups * n_.e},
                            V_.data() + slot * e_blocks_ * kPiece, 0, e_blocks_);
     });

@@ -54,10 +54,10 @@ class Backward {
     for (std::int64_t block = 0; block < blocks(n_.keys); ++block) {
       const std::int64_t s = block * kBlock, count = std::min(kBlock, n_.keys - s);
       const Source key{k_ + n_.key(b, s, g) * n_.d, DType::bf16, count, n_.d, n_.groups * n_.d};
-      pack_rows(key, K_.data() + block * d_blocks_ * kPiece);
+      pack_left(key, K_.data() + block * d_blocks_ * kPiece, 0, d_blocks_);
       pack_left_transposed(key, K_transposed_.data() + block * d_blocks_ * kPiece, 0, d_blocks_);
-      pack_rows({v_ + n_.key(b, s, g) * n_.e, DType::bf16, count, n_.e, n_.groups * n_.e},
-                V_.data() + block * e_blocks_ * kPiece);
+      pack_left({v_ + n_.key(b, s, g) * n_.e, DType::bf16, count, n_.e, n_.groups * n_.e},
+                V_.data() + block * e_blocks_ * kPiece, 0, e_blocks_);
     }
     std::fill_n(key_sums_.data(), blocks(n_.keys) * kBlock * d_blocks_ * kBlock, 0.0F);
     std::fill_n(value_sums_.data(), blocks(n_.keys) * kBlock * e_blocks_ * kBlock, 0.0F);

@@ -8,17 +8,16 @@
 #include <limits>
 
 #include "blalm/kernels/amx/gemm.h"
+#include "blalm/kernels/amx/rows.h"
 #include "blalm/kernels/amx/tiles.h"
 #include "blalm/kernels/attention.h"
 
 namespace blalm::kernels::amx {
 
-inline constexpr std::int64_t kLanes = 16;
 inline constexpr std::int64_t kHalf = kPiece / 2;  // elements of a tile
 inline constexpr std::int64_t kQueries = 64;       // most queries of a block
 inline constexpr std::int64_t kColumns = kQueries / kBlock;
 inline constexpr std::int64_t kPending = 8;  // key blocks whose products with a block of queries are taken at once
-inline constexpr float kLog2e = 1.44269504F, kLn2 = 0.693147181F;
 
 // Work space from the pool.
 template <class T>
@@ -65,46 +64,6 @@ inline void multiply_block(const BFloat16* left, std::int64_t left_step, const B
   _tile_stored(1, c + 16, row);
   _tile_stored(2, lower, row);
   _tile_stored(3, lower + 16, row);
-}
-
-// 2^x within 3e-6 of it, 0 below 2^-126; NaN stays NaN.
-inline __m512 exp2(__m512 x) {
-  const __m512 f = _mm512_reduce_ps(x, 1);  // x - floor(x)
-  __m512 p = _mm512_set1_ps(0.0135341679F);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.0520114606F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.241442757F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693003834F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.00000259F));
-  const __mmask16 normal = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-126), _CMP_NLT_UQ);
-  return _mm512_maskz_scalef_ps(normal, p, x);  // p · 2^floor(x)
-}
-
-// Thirty-two numbers as bf16.
-inline __m512i narrow(__m512 low, __m512 high) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)); }
-
-// Indices that make pairs of the lower and the upper half of a register of bf16: 0, 16, 1, 17, …
-struct Pairs {
-  alignas(64) std::uint16_t index[32];
-};
-inline constexpr Pairs kPairs = [] {
-  Pairs pairs{};
-  for (std::uint16_t i = 0; i < 16; ++i) {
-    pairs.index[2 * i] = i;
-    pairs.index[2 * i + 1] = static_cast<std::uint16_t>(16 + i);
-  }
-  return pairs;
-}();
-
-// A left operand in tile order whose rows are the source's (bf16, up to 32 of them): its pieces along the depth.
-inline void pack_rows(const Source& from, BFloat16* to) {
-  for (std::int64_t col = 0; col < from.cols; col += kDepth, to += kPiece) {
-    const std::int64_t width = std::min(kDepth, from.cols - col);
-    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << width) - 1);
-    const BFloat16* row = static_cast<const BFloat16*>(from.data) + col;
-    for (std::int64_t r = 0; r < kBlock; ++r, row += from.stride)
-      _mm512_storeu_si512(to + r * kDepth,
-                          r < from.rows ? _mm512_maskz_loadu_epi16(mask, row) : _mm512_setzero_si512());
-  }
 }
 
 // Rows of results from tile order: `rows` rows of `cols` columns, `stride` apart, of which 32 stand in a piece.

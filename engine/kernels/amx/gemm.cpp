@@ -16,7 +16,7 @@ namespace {
 // cache while the right operand's blocks go by; over kSlabSteps the right operand of a job (256 columns, 512 KiB) stays
 // in the second-level cache while the left operand's rows go by.
 constexpr std::int64_t kStripSteps = 8, kLoneStripSteps = 12, kSlabSteps = 32;
-constexpr std::int64_t kJobRows = 8, kJobCols = kPanelCols / kBlock;  // blocks
+constexpr std::int64_t kJobRows = 8, kJobCols = 8;  // blocks
 
 // A stretch of one term's depth.
 struct Strip {
@@ -158,11 +158,9 @@ void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t en
       rows > 16 ? accumulate<true>(strips[s], row, col, first, block)
                 : accumulate<false>(strips[s], row, col, first, block);
       if (writes) write(p, block.data, row * kBlock, col * kBlock);
+      if (last && p.sink != nullptr)
+        p.sink->take({row * kBlock, rows, col * kBlock, std::min(kBlock, p.cols - col * kBlock), block.data});
     }
-  }
-  if (p.sink != nullptr && end == strips.size()) {
-    const std::int64_t col = job.col * kBlock;
-    p.sink->take({row * kBlock, rows, col, std::min(job.col_end * kBlock, p.cols) - col, sums});
   }
 }
 
@@ -191,7 +189,7 @@ void cut(const Product& p, const std::vector<Strip>& strips, std::int64_t thread
     return ((row_blocks + height - 1) / height) * ((col_blocks + width - 1) / width) >= 4 * threads;
   };
   while (height > 4 && !enough()) height /= 2;
-  while (p.sink == nullptr && width > 2 && !enough()) width /= 2;
+  while (width > 2 && !enough()) width /= 2;
   while (height > 1 && !enough()) height /= 2;
   for (std::int64_t row = 0; row < row_blocks; row += height)
     for (std::int64_t col = 0; col < col_blocks; col += width)

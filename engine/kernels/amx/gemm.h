@@ -35,10 +35,12 @@ struct Source {
 // Operands in tile order. Pieces of one block of 32 columns follow each other along the depth.
 //   pack_right              the right operand is the source, [depth, width]
 //   pack_right_transposed   the right operand is its transpose: the source is [width, depth]
+//   pack_left               the left operand is the source, [width, depth]
 //   pack_left_transposed    the left operand is its transpose: the source is [depth, width]
 // Each packs a share [first, last) of blocks(width) · blocks(depth) pieces; call them in parallel on disjoint shares.
 void pack_right(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 void pack_right_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
+void pack_left(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 void pack_left_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 
 // A left operand by its tiles: the tile at block b, half h (rows 16 h to 16 h + 15 of the block) and depth step s
@@ -63,19 +65,17 @@ struct Term {
   std::int64_t steps = 0;
 };
 
-inline constexpr std::int64_t kPanelCols = 256;  // most columns of a panel; panels start at multiples of it
-
-// Finished sums: rows [row, row + rows) and columns [col, col + cols) of a result, at most 32 x 256. Columns are in
-// blocks of 32: that of row r and column c starts at sums + c / 32 · 1024 + r · 32 + c % 32. The sink may write there.
-struct Panel {
+// A finished block of a result: rows [row, row + rows) and columns [col, col + cols), at most 32 x 32, in the first
+// cache. Row r starts at sums + 32 r; those that do not exist hold zeros or nothing. The sink may write there.
+struct Block {
   std::int64_t row, rows, col, cols;
   float* sums;
 };
-// Takes a result panel by panel, on any thread.
+// Takes a result block by block, on any thread.
 class Sink {
  public:
   virtual ~Sink() = default;
-  virtual void take(const Panel& panel) const = 0;
+  virtual void take(const Block& block) const = 0;
 };
 
 // c = alpha Σ terms (+ bias) (+ c when add), c [rows, cols] with rows `stride` apart, f32 or bf16; bias f32 [cols].

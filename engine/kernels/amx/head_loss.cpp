@@ -1,134 +1,279 @@
-// Output head and cross-entropy on AMX tiles. Each panel of logits, 32 rows by 256 columns, is reduced while it is in
-// the first cache: to its rows' largest logit m and sum s = Σ e^{z - m}, and to e^{z - m} in bf16. Then
-//   lse = log Σ_panels s e^m      dz = factor · (e^{z - m} e^{m - lse} - onehot)
-// so logits themselves are never written, and each is raised to a power once. The product is summed in f32.
+// Output head and cross-entropy on AMX tiles. Logits are made transposed, a word of the vocabulary a row and a token a
+// column: then the sum over the vocabulary runs down the lanes of a vector, and a block of 32 x 32 is, once raised to
+// powers, the left operand of dW and with its pairs interleaved the right one of dxᵀ. Logits themselves are never
+// written. With a shift a of each token, nearly always 0, and P = e^{z - a}, S = Σ P:
+//   loss = log S + a - z_target      G = P, but P - S at the target (both times the slope of the soft cap)
+//   dxᵀ = (Wᵀ G) diag(f)             dW = G (diag(f) x)             f = factor / S
+// Where S leaves the range in which all of this is exact, a becomes the token's largest logit and all is done again.
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "blalm/core/derived.h"
 #include "blalm/core/narrow.h"
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/amx/projection.h"
 #include "blalm/kernels/amx/rows.h"
 #include "blalm/kernels/cross_entropy.h"
-#include "blalm/kernels/projection.h"
-#include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::amx {
 namespace {
 
-std::int64_t panels(std::int64_t vocabulary) { return (vocabulary + kPanelCols - 1) / kPanelCols; }
+constexpr float kSmallest = 0x1p-60F, kLargest = 0x1p60F;  // of a sum, without a shift
 
-// tanh with an absolute error of some 1e-7: enough for logits.
-float soft_sign(float x) { return 1 - 2 / (1 + vec::exp(2 * x)); }
+std::int64_t padded(std::int64_t n) { return blocks(n) * kBlock; }
 
-// Reduces panels of logits. `powers` [N, V] bf16, undefined when no gradient is wanted; `largest` and `sums` f32
-// [N, panels]; `target` f32 [N], the target's logit.
+// z = cap · tanh(x / cap), with an absolute error of some 1e-6 cap.
+__m512 capped(__m512 x, float cap) {
+  const __m512 one = _mm512_set1_ps(1), two = _mm512_set1_ps(2);
+  const __m512 power = exp2(_mm512_mul_ps(x, _mm512_set1_ps(2 * kLog2e / cap)));
+  return _mm512_mul_ps(_mm512_set1_ps(cap), _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(one, power))));
+}
+
+// What a head works with; token counts are padded to blocks.
+struct Head {
+  const HeadLossArgs& args;
+  std::int64_t tokens, width, vocabulary;
+  bool gradients;
+  Tensor shift;        // f32 [tokens]
+  Tensor sums;         // f32 [vocabulary / 32, tokens]: of P, or its largest logit, of 32 words each
+  Tensor target;       // f32 [tokens]: the target's logit
+  Tensor left, right;  // G as a left operand [vocabulary, tokens], and as a right one
+
+  explicit Head(const HeadLossArgs& a)
+      : args(a),
+        tokens(a.x.dim(0)),
+        width(a.x.dim(1)),
+        vocabulary(a.weight.dim(0)),
+        gradients(a.dx.defined() || a.dw.defined()),
+        shift(Tensor::zeros({padded(tokens)})),
+        sums(Tensor::empty({blocks(vocabulary), padded(tokens)})),
+        target(Tensor::zeros({padded(tokens)})) {
+    if (a.dw.defined()) left = Tensor::empty({packed_size(vocabulary, tokens)}, DType::bf16);
+    if (a.dx.defined()) right = Tensor::empty({packed_size(tokens, vocabulary)}, DType::bf16);
+  }
+};
+
+// Reduces blocks of logits: to sums and G without the targets' part, or to the largest logits.
 class Logits : public Sink {
  public:
-  Logits(const HeadLossArgs& args, const Tensor& powers, const Tensor& largest, const Tensor& sums,
-         const Tensor& target)
-      : vocabulary_(args.weight.dim(0)),
-        panels_(panels(vocabulary_)),
-        cap_(static_cast<float>(args.soft_cap)),
-        targets_(args.targets.data<std::int32_t>()),
-        powers_(powers.defined() ? powers.mutable_data<BFloat16>() : nullptr),
-        largest_(largest.mutable_data<float>()),
-        sums_(sums.mutable_data<float>()),
-        target_(target.mutable_data<float>()) {}
+  Logits(const Head& head, bool largest)
+      : head_(head),
+        largest_(largest),
+        cap_(static_cast<float>(head.args.soft_cap)),
+        shift_(head.shift.data<float>()),
+        targets_(head.args.targets.data<std::int32_t>()),
+        sums_(head.sums.mutable_data<float>()),
+        target_(head.target.mutable_data<float>()),
+        left_(head.left.defined() ? head.left.mutable_data<BFloat16>() : nullptr),
+        right_(head.right.defined() ? head.right.mutable_data<BFloat16>() : nullptr) {}
 
-  void take(const Panel& panel) const override {
-    const std::int64_t cols = panel.cols;
-    for (std::int64_t r = 0; r < panel.rows; ++r) {
-      alignas(64) float z[kPanelCols];
-      for (std::int64_t c = 0; c < cols; c += kBlock) std::copy_n(panel.sums + c * kBlock + r * kBlock, kBlock, z + c);
-      if (cap_ > 0)
-        for (std::int64_t c = 0; c < cols; ++c) z[c] = cap_ * soft_sign(z[c] / cap_);
-      const std::int64_t row = panel.row + r, at = row * panels_ + panel.col / kPanelCols;
-      if (const std::int64_t t = targets_[row] - panel.col; t >= 0 && t < cols) target_[row] = z[t];
-      const float m = vec::largest<float>(cols, [&](std::int64_t c) { return z[c]; });
-      alignas(64) float power[kPanelCols];
-      for (std::int64_t c = 0; c < cols; ++c) power[c] = vec::exp(z[c] - m);
-      largest_[at] = m;
-      sums_[at] = vec::sum<float>(cols, [&](std::int64_t c) { return power[c]; });
-      if (powers_ == nullptr) continue;
-      if (cap_ > 0)  // the slope of the cap belongs to the gradient alone
-        for (std::int64_t c = 0; c < cols; ++c) power[c] *= 1 - (z[c] / cap_) * (z[c] / cap_);
-      blalm::narrow(power, powers_ + row * vocabulary_ + panel.col, cols);
+  void take(const Block& block) const override {
+    if (cap_ > 0) {
+      for (std::int64_t i = 0; i < block.rows * kBlock; i += kLanes)
+        _mm512_store_ps(block.sums + i, capped(_mm512_load_ps(block.sums + i), cap_));
+    }
+    float* sums = sums_ + block.row / kBlock * padded(head_.tokens) + block.col;
+    if (largest_) {
+      find_largest(block, sums);
+    } else {
+      keep_targets(block);
+      cap_ > 0 ? raise<true>(block, sums) : raise<false>(block, sums);
     }
   }
 
  private:
-  std::int64_t vocabulary_, panels_;
-  float cap_;
+  static void find_largest(const Block& block, float* sums) {
+    for (std::int64_t v = 0; v < kBlock; v += kLanes) {
+      __m512 largest = _mm512_load_ps(block.sums + v);
+      for (std::int64_t r = 1; r < block.rows; ++r)
+        largest = _mm512_max_ps(largest, _mm512_load_ps(block.sums + r * kBlock + v));
+      _mm512_storeu_ps(sums + v, largest);
+    }
+  }
+
+  void keep_targets(const Block& block) const {
+    for (std::int64_t v = 0; v < block.cols; v += kLanes) {
+      const __m512i word =
+          _mm512_sub_epi32(_mm512_maskz_loadu_epi32(first_lanes(block.cols - v), targets_ + block.col + v),
+                           _mm512_set1_epi32(static_cast<int>(block.row)));
+      unsigned mask = _mm512_mask_cmplt_epu32_mask(first_lanes(block.cols - v), word,
+                                                   _mm512_set1_epi32(static_cast<int>(block.rows)));
+      for (; mask != 0; mask &= mask - 1) {
+        const std::int64_t i = v + __builtin_ctz(mask);
+        target_[block.col + i] = block.sums[(targets_[block.col + i] - block.row) * kBlock + i];
+      }
+    }
+  }
+
+  // P, its slope under the cap in G alone.
+  template <bool kCapped>
+  void raise(const Block& block, float* sums) const {
+    const std::int64_t row = block.row / kBlock, col = block.col / kBlock;
+    BFloat16* left = left_ == nullptr ? nullptr : left_ + (row * blocks(head_.tokens) + col) * kPiece;
+    BFloat16* right = right_ == nullptr ? nullptr : right_ + (col * blocks(head_.vocabulary) + row) * kPiece;
+    const __m512i pairs = _mm512_load_si512(kPairs.index);
+    const __m512 scale = _mm512_set1_ps(kLog2e), one = _mm512_set1_ps(1);
+    const __m512 inverse = _mm512_set1_ps(kCapped ? 1 / cap_ : 0);
+    __m512 shift[2], sum[2];
+    for (std::int64_t v = 0; v < 2; ++v) {
+      shift[v] = _mm512_mul_ps(scale, _mm512_loadu_ps(shift_ + block.col + v * kLanes));
+      sum[v] = _mm512_setzero_ps();
+    }
+    for (std::int64_t r = 0; r < kBlock; r += 2) {
+      __m512 power[2][2];
+      for (std::int64_t i = 0; i < 2; ++i)
+        for (std::int64_t v = 0; v < 2; ++v) {
+          power[i][v] = _mm512_setzero_ps();
+          if (r + i >= block.rows) continue;
+          const __m512 z = _mm512_load_ps(block.sums + (r + i) * kBlock + v * kLanes);
+          power[i][v] = exp2(_mm512_fmsub_ps(z, scale, shift[v]));
+          sum[v] = _mm512_add_ps(sum[v], power[i][v]);
+          if constexpr (kCapped) {
+            const __m512 t = _mm512_mul_ps(z, inverse);
+            power[i][v] = _mm512_mul_ps(power[i][v], _mm512_fnmadd_ps(t, t, one));
+          }
+        }
+      if (left != nullptr)
+        for (std::int64_t i = 0; i < 2; ++i)
+          _mm512_storeu_si512(left + (r + i) * kDepth, narrow(power[i][0], power[i][1]));
+      if (right != nullptr)
+        for (std::int64_t v = 0; v < 2; ++v)
+          _mm512_storeu_si512(right + v * (kPiece / 2) + r / 2 * kDepth,
+                              _mm512_permutexvar_epi16(pairs, narrow(power[0][v], power[1][v])));
+    }
+    for (std::int64_t v = 0; v < 2; ++v) _mm512_storeu_ps(sums + v * kLanes, sum[v]);
+  }
+
+  const Head& head_;
+  const bool largest_;
+  const float cap_;
+  const float* shift_;
   const std::int32_t* targets_;
-  BFloat16* powers_;
-  float *largest_, *sums_, *target_;
+  float *sums_, *target_;
+  BFloat16 *left_, *right_;
 };
 
-// Losses of all rows. In place of each panel's m comes the factor factor · e^{m - lse} that makes its powers
-// gradients, and in place of the target's logit its gradient.
-void finish_losses(const HeadLossArgs& args, const Tensor& largest, const Tensor& sums, const Tensor& target) {
-  const std::int64_t count = largest.dim(1);
-  const std::int32_t* targets = args.targets.data<std::int32_t>();
-  float *ms = largest.mutable_data<float>(), *ts = target.mutable_data<float>();
-  float* losses = args.losses.mutable_data<float>();
-  const float* ss = sums.data<float>();
-  const auto factor = static_cast<float>(args.factor), cap = static_cast<float>(args.soft_cap);
-  parallel_for(largest.dim(0), 8.0 * static_cast<double>(count), [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      float* m = ms + i * count;
-      const float* s = ss + i * count;
-      const float high = vec::largest<float>(count, [=](std::int64_t j) { return m[j]; });
-      const float lse =
-          high + std::log(vec::sum<float>(count, [=](std::int64_t j) { return s[j] * vec::exp(m[j] - high); }));
-      const bool counts = targets[i] >= 0;
-      const float row_factor = counts ? factor : 0;
-      for (std::int64_t j = 0; j < count; ++j) m[j] = row_factor * vec::exp(m[j] - lse);
-      losses[i] = counts ? lse - ts[i] : 0;
-      const float slope = cap > 0 && counts ? 1 - (ts[i] / cap) * (ts[i] / cap) : 1;
-      if (counts) ts[i] = factor * (vec::exp(ts[i] - lse) - 1) * slope;
-    }
+const char kLeft = 0, kLeftTransposed = 0;  // the forms in which the weight [V, d] is kept
+
+void make_logits(const Head& head, bool largest) {
+  const Tensor weight = derived_copy(head.args.weight, &kLeft, [&](const Tensor& last) {
+    return packed(pack_left, head.args.weight, head.vocabulary, head.width, last);
   });
+  const Tensor x = packed(pack_right_transposed, head.args.x, head.tokens, head.width);
+  const Term term{Left::packed(weight.data<BFloat16>(), head.width), x.data<BFloat16>(), blocks(head.width) * kPiece,
+                  blocks(head.width)};
+  const Logits logits(head, largest);
+  multiply(term, head.vocabulary, head.tokens, logits);
 }
 
-// Turns powers into gradients, in place, and packs them as the left operand of dw where `left` is defined.
-void finish_gradients(const HeadLossArgs& args, const Tensor& powers, const Tensor& factors, const Tensor& target,
-                      const Tensor& left) {
-  const std::int64_t rows = powers.dim(0), vocabulary = powers.dim(1), count = panels(vocabulary);
-  const std::int64_t steps = blocks(rows), across = blocks(vocabulary), width = kPanelCols / kBlock;
-  const std::int32_t* targets = args.targets.data<std::int32_t>();
-  const float *factor = factors.data<float>(), *target_gradient = target.data<float>();
-  BFloat16* data = powers.mutable_data<BFloat16>();
-  BFloat16* pieces = left.defined() ? left.mutable_data<BFloat16>() : nullptr;
-  const Source source{data, DType::bf16, rows, vocabulary, vocabulary};
-  const double cost = static_cast<double>(kBlock * kPanelCols) / 4;
-  parallel_for(steps * count, cost, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t step = i / count, panel = i % count, col = panel * kPanelCols;
-      const std::int64_t cols = std::min(kPanelCols, vocabulary - col);
-      for (std::int64_t row = step * kBlock; row < std::min((step + 1) * kBlock, rows); ++row) {
-        BFloat16* z = data + row * vocabulary + col;
-        const float f = factor[row * count + panel];
-        scale(f, z, z, cols / 16 * 16);
-        for (std::int64_t c = cols / 16 * 16; c < cols; ++c) z[c] = BFloat16(f * static_cast<float>(z[c]));
-        if (const std::int64_t t = targets[row] - col; t >= 0 && t < cols) z[t] = BFloat16(target_gradient[row]);
-      }
-      if (pieces != nullptr) {
-        const std::int64_t first = step * across + panel * width;
-        pack_left_transposed(source, pieces, first, std::min(first + width, (step + 1) * across));
-      }
+// The sums over all blocks, or the largest of all of them.
+std::vector<double> over_vocabulary(const Head& head, bool largest) {
+  std::vector<double> all(static_cast<std::size_t>(padded(head.tokens)));
+  const std::int64_t words = blocks(head.vocabulary), stride = padded(head.tokens);
+  const float* sums = head.sums.data<float>();
+  parallel_for(blocks(head.tokens), static_cast<double>(words * kBlock) / 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t col = begin * kBlock; col < end * kBlock; col += kBlock) {
+      double sum[kBlock];
+      for (std::int64_t i = 0; i < kBlock; ++i) sum[i] = sums[col + i];
+      for (std::int64_t row = 1; row < words; ++row)
+        for (std::int64_t i = 0; i < kBlock; ++i) {
+          const double x = sums[row * stride + col + i];
+          sum[i] = largest ? std::max(sum[i], x) : sum[i] + x;
+        }
+      std::copy_n(sum, kBlock, all.begin() + col);
     }
   });
+  return all;
 }
 
-void weight_gradient(const HeadLossArgs& args, const Tensor& left) {
-  const std::int64_t rows = args.x.dim(0), width = args.x.dim(1);
-  const Tensor right = packed(pack_right, args.x, width, rows);
-  const Term term{Left::packed(left.data<BFloat16>(), rows), right.data<BFloat16>(), blocks(rows) * kPiece,
-                  blocks(rows)};
-  Product product = result({&term, 1}, args.dw);
-  product.add = args.add_dw;
+std::vector<double> sums_of_powers(const Head& head) {
+  make_logits(head, false);
+  std::vector<double> sums = over_vocabulary(head, false);
+  const auto fits = [](double sum) { return kSmallest <= sum && sum <= kLargest; };
+  if (std::all_of(sums.begin(), sums.begin() + head.tokens, fits)) return sums;
+  make_logits(head, true);
+  const std::vector<double> largest = over_vocabulary(head, true);
+  std::transform(largest.begin(), largest.end(), head.shift.mutable_data<float>(),
+                 [](double z) { return static_cast<float>(z); });
+  make_logits(head, false);
+  return over_vocabulary(head, false);
+}
+
+// Losses; the targets' part of G; f.
+std::vector<float> finish(const Head& head, const std::vector<double>& sums) {
+  std::vector<float> factors(sums.size());
+  const std::int32_t* targets = head.args.targets.data<std::int32_t>();
+  const float *shift = head.shift.data<float>(), *target = head.target.data<float>();
+  const double cap = head.args.soft_cap;
+  float* losses = head.args.losses.mutable_data<float>();
+  BFloat16* left = head.left.defined() ? head.left.mutable_data<BFloat16>() : nullptr;
+  BFloat16* right = head.right.defined() ? head.right.mutable_data<BFloat16>() : nullptr;
+  for (std::int64_t i = 0; i < head.tokens; ++i) {
+    const std::int64_t t = targets[i];
+    const double sum = sums[static_cast<std::size_t>(i)], z = target[i];
+    losses[i] = t < 0 ? 0 : static_cast<float>(std::log(sum) + shift[i] - z);
+    if (t < 0) continue;
+    factors[static_cast<std::size_t>(i)] = static_cast<float>(head.args.factor / sum);
+    const double slope = cap > 0 ? 1 - (z / cap) * (z / cap) : 1;
+    const BFloat16 gradient(static_cast<float>((std::exp(z - shift[i]) - sum) * slope));
+    const std::int64_t row = t / kBlock, col = i / kBlock, r = t % kBlock, c = i % kBlock;
+    if (left != nullptr) left[(row * blocks(head.tokens) + col) * kPiece + r * kDepth + c] = gradient;
+    if (right != nullptr)
+      right[(col * blocks(head.vocabulary) + row) * kPiece + c / kLanes * (kPiece / 2) + r / 2 * kDepth +
+            c % kLanes * 2 + r % 2] = gradient;
+  }
+  return factors;
+}
+
+// Blocks of dxᵀ, tokens times their factors, into dx [tokens, width].
+class Transposed : public Sink {
+ public:
+  Transposed(const std::vector<float>& factors, const Tensor& dx)
+      : factors_(factors.data()), dx_(dx.mutable_data<BFloat16>()), width_(dx.dim(1)) {}
+
+  void take(const Block& block) const override {
+    for (std::int64_t c = 0; c < block.cols; ++c) {
+      float row[kBlock];
+      for (std::int64_t r = 0; r < block.rows; ++r) row[r] = factors_[block.col + c] * block.sums[r * kBlock + c];
+      blalm::narrow(row, dx_ + (block.col + c) * width_ + block.row, block.rows);
+    }
+  }
+
+ private:
+  const float* factors_;
+  BFloat16* dx_;
+  std::int64_t width_;
+};
+
+void data_gradient(const Head& head, const std::vector<float>& factors) {
+  const Tensor weight = derived_copy(head.args.weight, &kLeftTransposed, [&](const Tensor& last) {
+    return packed(pack_left_transposed, head.args.weight, head.width, head.vocabulary, last);
+  });
+  const Term term{Left::packed(weight.data<BFloat16>(), head.vocabulary), head.right.data<BFloat16>(),
+                  blocks(head.vocabulary) * kPiece, blocks(head.vocabulary)};
+  const Transposed transposed(factors, head.args.dx);
+  multiply(term, head.width, head.tokens, transposed);
+}
+
+void weight_gradient(const Head& head, const std::vector<float>& factors) {
+  const Tensor scaled = Tensor::empty(head.args.x.shape(), DType::bf16);
+  const BFloat16* x = head.args.x.data<BFloat16>();
+  BFloat16* to = scaled.mutable_data<BFloat16>();
+  const std::int64_t width = head.width;
+  parallel_for(head.tokens, static_cast<double>(width) / 8, [=, &factors](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float f = factors[static_cast<std::size_t>(i)];
+      scale(f, x + i * width, to + i * width, width / kLanes * kLanes);
+      for (std::int64_t j = width / kLanes * kLanes; j < width; ++j)
+        to[i * width + j] = BFloat16(f * static_cast<float>(x[i * width + j]));
+    }
+  });
+  const Tensor right = packed(pack_right, scaled, width, head.tokens);
+  const Term term{Left::packed(head.left.data<BFloat16>(), head.tokens), right.data<BFloat16>(),
+                  blocks(head.tokens) * kPiece, blocks(head.tokens)};
+  Product product = result({&term, 1}, head.args.dw);
+  product.add = head.args.add_dw;
   multiply({&product, 1});
 }
 
@@ -142,18 +287,10 @@ Reason declines_head_loss(const HeadLossArgs& args) {
 }
 
 void head_loss(const HeadLossArgs& args) {
-  const std::int64_t rows = args.x.dim(0), vocabulary = args.weight.dim(0), count = panels(vocabulary);
-  const bool gradients = args.dx.defined() || args.dw.defined();
-  const Tensor powers = gradients ? Tensor::empty({rows, vocabulary}, DType::bf16) : Tensor();
-  const Tensor largest = Tensor::empty({rows, count}), sums = Tensor::empty({rows, count}),
-               target = Tensor::empty({rows});
-  project_into(args.x, args.weight, Logits(args, powers, largest, sums, target));
-  finish_losses(args, largest, sums, target);
-  if (!gradients) return;
-  const Tensor left = args.dw.defined() ? Tensor::empty({packed_size(vocabulary, rows)}, DType::bf16) : Tensor();
-  finish_gradients(args, powers, largest, target, left);
-  if (args.dx.defined()) project_data({{{powers, args.weight}}, args.dx, false});
-  if (args.dw.defined()) weight_gradient(args, left);
+  const Head head(args);
+  const std::vector<float> factors = finish(head, sums_of_powers(head));
+  if (args.dx.defined()) data_gradient(head, factors);
+  if (args.dw.defined()) weight_gradient(head, factors);
 }
 
 }  // namespace blalm::kernels::amx

@@ -123,6 +123,19 @@ void pack_from_depth(const Source& from, BFloat16* to, std::int64_t first, std::
 }
 
 template <class T>
+void pack_rows(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
+  const std::int64_t along = blocks(from.cols);
+  for (std::int64_t i = first; i < last; ++i) {
+    const std::int64_t row = i / along * kBlock, col = i % along * kDepth;
+    const T* data = static_cast<const T*>(from.data) + row * from.stride + col;
+    for (std::int64_t r = 0; r < kBlock; ++r)
+      _mm512_storeu_si512(to + i * kPiece + r * kDepth, row + r < from.rows
+                                                            ? load32(data + r * from.stride, from.cols - col)
+                                                            : _mm512_setzero_si512());
+  }
+}
+
+template <class T>
 void pack_from_width(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
   const std::int64_t along = blocks(from.cols);
   for (std::int64_t i = first; i < last; ++i)
@@ -147,6 +160,10 @@ void pack_right(const Source& from, BFloat16* to, std::int64_t first, std::int64
 void pack_right_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
   from.dtype == DType::f32 ? pack_from_width<float>(from, to, first, last)
                            : pack_from_width<BFloat16>(from, to, first, last);
+}
+
+void pack_left(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
+  from.dtype == DType::f32 ? pack_rows<float>(from, to, first, last) : pack_rows<BFloat16>(from, to, first, last);
 }
 
 void pack_left_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {

@@ -111,15 +111,11 @@ void project(const ProjectArgs& args) {
   multiply(products);
 }
 
-void project_into(const Tensor& x, const Tensor& weight, const Sink& sink) {
-  const LeftRows left(x);
-  const Tensor right = packed_forward(weight);
-  std::vector<Term> terms;
-  left.terms(right, terms);
+void multiply(const Term& term, std::int64_t rows, std::int64_t cols, const Sink& sink) {
   Product product;
-  product.terms = terms;
-  product.rows = x.dim(0);
-  product.cols = weight.dim(0);
+  product.terms = {&term, 1};
+  product.rows = rows;
+  product.cols = cols;
   product.sink = &sink;
   multiply({&product, 1});
 }

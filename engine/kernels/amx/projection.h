@@ -14,7 +14,7 @@ Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t de
 // What the terms make, as all of the matrix c.
 Product result(std::span<const Term> terms, const Tensor& c);
 
-// x Wᵀ into a sink: x [M, K] bf16, weight [N, K] f32 or bf16.
-void project_into(const Tensor& x, const Tensor& weight, const Sink& sink);
+// A term of `rows` by `cols` into a sink.
+void multiply(const Term& term, std::int64_t rows, std::int64_t cols, const Sink& sink);
 
 }  // namespace blalm::kernels::amx

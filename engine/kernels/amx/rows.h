@@ -1,4 +1,5 @@
-// Rows of numbers between f32 and bf16, and sums over them, for widths that are multiples of 16 unless said otherwise.
+// Rows of numbers between f32 and bf16, and sums over them, for widths that are multiples of 16 unless said otherwise;
+// powers.
 #pragma once
 
 #include <immintrin.h>
@@ -9,6 +10,9 @@
 #include "blalm/core/dtype.h"
 
 namespace blalm::kernels::amx {
+
+inline constexpr std::int64_t kLanes = 16;
+inline constexpr float kLog2e = 1.44269504F, kLn2 = 0.693147181F;
 
 inline __m512 widen(const BFloat16* p) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -56,5 +60,33 @@ inline void accumulate(float keep, float* to, float factor, const BFloat16* from
   for (std::int64_t j = 0; j < width; j += 16)
     _mm512_storeu_ps(to + j, _mm512_fmadd_ps(f, widen(from + j), _mm512_mul_ps(k, _mm512_loadu_ps(to + j))));
 }
+
+// 2^x within 3e-6 of it, 0 below 2^-126; NaN stays NaN.
+inline __m512 exp2(__m512 x) {
+  const __m512 f = _mm512_reduce_ps(x, 1);  // x - floor(x)
+  __m512 p = _mm512_set1_ps(0.0135341679F);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.0520114606F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.241442757F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693003834F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.00000259F));
+  const __mmask16 normal = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-126), _CMP_NLT_UQ);
+  return _mm512_maskz_scalef_ps(normal, p, x);  // p · 2^floor(x)
+}
+
+// Thirty-two numbers as bf16.
+inline __m512i narrow(__m512 low, __m512 high) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)); }
+
+// Indices that make pairs of the lower and the upper half of a register of bf16: 0, 16, 1, 17, …
+struct Pairs {
+  alignas(64) std::uint16_t index[32];
+};
+inline constexpr Pairs kPairs = [] {
+  Pairs pairs{};
+  for (std::uint16_t i = 0; i < 16; ++i) {
+    pairs.index[2 * i] = i;
+    pairs.index[2 * i + 1] = static_cast<std::uint16_t>(16 + i);
+  }
+  return pairs;
+}();
 
 }  // namespace blalm::kernels::amx

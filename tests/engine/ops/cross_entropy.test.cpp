@@ -38,10 +38,10 @@ std::vector<OpCensus> cross_entropy() {
 
   OpCensus head{"linear_cross_entropy"};
   const auto add_head = [&](const std::string& name, std::int64_t rows, std::int64_t d, std::int64_t vocabulary,
-                            ops::HeadLossOptions o) {
+                            ops::HeadLossOptions o, Fill x = normal(), Fill weight = normal(0, 0.5)) {
     Case c;
     c.name = name;
-    c.inputs = {{"x", {rows, d}}, {"weight", {vocabulary, d}, as_gate(normal(0, 0.5))}};
+    c.inputs = {{"x", {rows, d}, x}, {"weight", {vocabulary, d}, as_gate(weight)}};
     const Tensor targets = some_targets(rows, vocabulary, true);
     c.fused = one([=](auto in) { return ops::linear_cross_entropy(in[0], in[1], targets, o); });
     c.composed = one([=](auto in) { return ops::composed::linear_cross_entropy(in[0], in[1], targets, o); });
@@ -52,6 +52,11 @@ std::vector<OpCensus> cross_entropy() {
   add_head("chunks of 1", 7, 6, 11, {.rows = 1});
   add_head("last chunk short", 65, 16, 33, {.rows = 16});
   add_head("soft cap", 20, 8, 13, {.soft_cap = 3, .rows = 8});
+  add_head("odd sizes", 65, 33, 97, {});
+  // Logits whose powers f32 does not hold.
+  add_head("large logits", 40, 6, 65, {}, normal(0, 60));
+  add_head("small logits", 40, 6, 65, {}, normal(4, 0.5), normal(-5, 2));
+  add_head("large logits under a soft cap", 20, 6, 40, {.soft_cap = 80}, normal(0, 30));
   add_head("no rows", 0, 4, 6, {});
 
   // The losses of single tokens: no gradient.
