@@ -20,12 +20,12 @@ template <Gate F>
 void forward(const GatedArgs& a) {
   visit_floating(a.y.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using C = Compute<T>;
     const T *gate = a.gate.data<T>(), *x = a.x.data<T>();
     T* y = a.y.mutable_data<T>();
     parallel_for(a.y.numel(), 6.0, [=](std::int64_t begin, std::int64_t end) {
-      vec::write(y + begin, end - begin, [g = gate + begin, x = x + begin](std::int64_t i) {
-        return value<F>(static_cast<C>(g[i]), vec::logistic(static_cast<C>(g[i]))) * static_cast<C>(x[i]);
+      vec::write(y + begin, end - begin, [gate = gate + begin, x = x + begin](auto i) {
+        const auto g = vec::at(gate, i);
+        return value<F>(g, vec::logistic(g)) * vec::at(x, i);
       });
     });
   });
@@ -35,29 +35,27 @@ template <Gate F>
 void backward(const GatedBackwardArgs& a) {
   visit_floating(a.dy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using C = Compute<T>;
     const T *gate = a.gate.data<T>(), *dy = a.dy.data<T>();
     const T* x = a.dgate.defined() ? a.x.data<T>() : nullptr;
     T* dgate = a.dgate.defined() ? a.dgate.mutable_data<T>() : nullptr;
     T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
     parallel_for(a.dy.numel(), 10.0, [=](std::int64_t begin, std::int64_t end) {
-      const auto gate_at = [g = gate + begin](std::int64_t i) { return static_cast<C>(g[i]); };
-      const auto dy_at = [d = dy + begin](std::int64_t i) { return static_cast<C>(d[i]); };
       const std::int64_t n = end - begin;
-      if (dgate != nullptr && dx != nullptr) {  // one logistic for both
-        vec::write(dgate + begin, dx + begin, n, [=, x = x + begin](std::int64_t i, C& to_gate, C& to_x) {
-          const C g = gate_at(i), p = vec::logistic(g), d = dy_at(i);
-          to_gate = d * static_cast<C>(x[i]) * derivative<F>(g, p);
-          to_x = d * value<F>(g, p);
+      const auto to_gate = [dy = dy + begin, x = x + begin](auto i, auto g, auto p) {
+        return vec::at(dy, i) * vec::at(x, i) * derivative<F>(g, p);
+      };
+      const auto to_x = [dy = dy + begin](auto i, auto g, auto p) { return vec::at(dy, i) * value<F>(g, p); };
+      const auto gate_at = [gate = gate + begin](auto i) { return vec::at(gate, i); };
+      if (dgate != nullptr && dx != nullptr)  // one logistic for both
+        vec::write(dgate + begin, dx + begin, n, [=](auto i, auto& first, auto& second) {
+          const auto g = gate_at(i), p = vec::logistic(g);
+          first = to_gate(i, g, p);
+          second = to_x(i, g, p);
         });
-      } else if (dgate != nullptr) {
-        vec::write(dgate + begin, n, [=, x = x + begin](std::int64_t i) {
-          return dy_at(i) * static_cast<C>(x[i]) * derivative<F>(gate_at(i), vec::logistic(gate_at(i)));
-        });
-      } else if (dx != nullptr) {
-        vec::write(dx + begin, n,
-                   [=](std::int64_t i) { return dy_at(i) * value<F>(gate_at(i), vec::logistic(gate_at(i))); });
-      }
+      else if (dgate != nullptr)
+        vec::write(dgate + begin, n, [=](auto i) { return to_gate(i, gate_at(i), vec::logistic(gate_at(i))); });
+      else if (dx != nullptr)
+        vec::write(dx + begin, n, [=](auto i) { return to_x(i, gate_at(i), vec::logistic(gate_at(i))); });
     });
   });
 }

@@ -46,15 +46,14 @@ void head_norm(const HeadNormArgs& a) {
                      const C* weight = w + i % heads * n;
                      T* out = y + i * n;
                      const auto stat = statistics<C>(in, n, eps);
-                     const auto normed = [=](std::int64_t j) {
-                       return weight[j] * ((static_cast<C>(in[j]) - stat.mean) * stat.r);
+                     const auto normed = [=, mean = stat.mean, r = stat.r](auto j) {
+                       return vec::at(weight, j) * ((vec::at(in, j) - mean) * r);
                      };
                      if (gate == nullptr)
                        vec::write(out, n, normed);
                      else
-                       vec::write(out, n, [=, g = gate + i * n](std::int64_t j) {
-                         return vec::logistic(static_cast<C>(g[j])) * normed(j);
-                       });
+                       vec::write(out, n,
+                                  [=, g = gate + i * n](auto j) { return vec::logistic(vec::at(g, j)) * normed(j); });
                      stats[2 * i] = stat.mean;
                      stats[2 * i + 1] = stat.r;
                    }
@@ -117,14 +116,18 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
                           continue;
                         }
                         C* open = inner + n;
-                        for (std::int64_t j = 0; j < n; ++j) open[j] = vec::logistic(static_cast<C>(gate[i * n + j]));
-                        for (std::int64_t j = 0; j < n; ++j) inner[j] = static_cast<C>(g[j]) * open[j];
+                        vec::write(open, inner, n, [g, z = gate + i * n](auto j, auto& to_open, auto& to_inner) {
+                          to_open = vec::logistic(vec::at(z, j));
+                          to_inner = vec::at(g, j) * to_open;
+                        });
                         if (dgate != nullptr)
-                          vec::write(dgate + i * n, n, [=, in = x + i * n, weight = w + i % heads * n](std::int64_t j) {
-                            const C normed =
-                                (static_cast<C>(in[j]) - static_cast<C>(stat.mean)) * static_cast<C>(stat.r);
-                            return inner[j] * (C(1) - open[j]) * (weight[j] * normed);
-                          });
+                          vec::write(dgate + i * n, n,
+                                     [=, in = x + i * n, weight = w + i % heads * n, mean = static_cast<C>(stat.mean),
+                                      r = static_cast<C>(stat.r)](auto j) {
+                                       const auto closed = C(1) - vec::at(open, j);
+                                       return vec::at(inner, j) * closed *
+                                              (vec::at(weight, j) * ((vec::at(in, j) - mean) * r));
+                                     });
                         if (dx != nullptr || sums != nullptr)
                           run_head(i, block, stat.mean, stat.r, static_cast<const C*>(inner));
                       }

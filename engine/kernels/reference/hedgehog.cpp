@@ -13,14 +13,18 @@ bool greater(C a, C b) {
   return real_part(a) > real_part(b);
 }
 
+template <class C>
+C at_least(C least, C x) {
+  return greater(least, x) ? least : x;
+}
+#ifdef BLALM_LANES
+vec::Lanes at_least(float least, vec::Lanes x) { return vec::at_least(least, x); }
+#endif
+
 // Writes scale · e, but no less than `least`, into half of a row.
 template <class T, class C>
-void store(C* e, C scale, C least, std::int64_t n, T* out) {
-  for (std::int64_t j = 0; j < n; ++j) {
-    const C p = e[j] * scale;
-    e[j] = greater(least, p) ? least : p;
-  }
-  vec::write(out, n, [=](std::int64_t j) { return e[j]; });
+void store(const C* e, C scale, C least, std::int64_t n, T* out) {
+  vec::write(out, n, [=](auto j) { return at_least(least, vec::at(e, j) * scale); });
 }
 
 // One row; scratch holds 3 n.
@@ -34,8 +38,11 @@ void forward(Features map, const T* row, std::int64_t n, C* scratch, T* phi) {
   // The joint map has one maximum for both halves.
   const C top = map != Features::joint ? high : greater(high, -low) ? C(2) * high : C(-2) * low;
   const C other = map == Features::joint ? top : -low;
-  for (std::int64_t j = 0; j < n; ++j) e[j] = vec::exp<C>(factor * y[j] - top);
-  for (std::int64_t j = 0; j < n; ++j) e[n + j] = vec::exp<C>(-factor * y[j] - other);
+  vec::write(e, e + n, n, [=](auto j, auto& plus, auto& minus) {
+    const auto scaled = factor * vec::at(y, j);
+    plus = vec::exp(scaled - top);
+    minus = vec::exp(-scaled - other);
+  });
   C scale(1), other_scale(1);
   if (map != Features::exponential) {
     const C sum = vec::sum<C>(n, [=](std::int64_t j) { return e[j]; });

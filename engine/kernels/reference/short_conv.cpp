@@ -32,11 +32,68 @@ struct Strip {
 // z at position t of the sequence x.
 template <class T, class C>
 void convolve(const Sizes& s, const Strip& strip, const T* x, const C* taps, std::int64_t t, C* z) {
-  std::fill_n(z, strip.width, C(0));
-  for (std::int64_t j = std::max<std::int64_t>(0, s.kernel - 1 - t); j < s.kernel; ++j) {
-    const T* in = x + (t - (s.kernel - 1) + j) * s.channels + strip.channel;
-    const C* w = taps + j * s.channels + strip.channel;
-    for (std::int64_t c = 0; c < strip.width; ++c) z[c] += w[c] * static_cast<C>(in[c]);
+  const T* in = x + (t - (s.kernel - 1)) * s.channels + strip.channel;
+  const C* w = taps + strip.channel;
+  const std::int64_t before = std::max<std::int64_t>(0, s.kernel - 1 - t), step = s.channels;  // no inputs there
+  if constexpr (vec::kHasLanes<C>) {
+    vec::write(z, strip.width, [=, end = s.kernel](auto c) {
+      auto sum = vec::at(w + before * step, c) * vec::at(in + before * step, c);
+      for (std::int64_t j = before + 1; j < end; ++j) sum = sum + vec::at(w + j * step, c) * vec::at(in + j * step, c);
+      return sum;
+    });
+  } else {
+    std::fill_n(z, strip.width, C(0));
+    for (std::int64_t j = before; j < s.kernel; ++j)
+      for (std::int64_t c = 0; c < strip.width; ++c) z[c] += w[j * step + c] * static_cast<C>(in[j * step + c]);
+  }
+}
+
+// dx at position t, from dz of the strip's block and the positions after it, as far as `beyond`.
+template <class T, class C>
+void spread(const Sizes& s, const Strip& strip, const C* dz, std::int64_t beyond, const C* taps, std::int64_t t,
+            T* dx) {
+  const std::int64_t last = std::max<std::int64_t>(0, s.kernel - (beyond - t));  // the tap of the furthest position
+  const C *g = dz + (t + s.kernel - 1 - strip.first) * kChannels, *w = taps + strip.channel;
+  if constexpr (vec::kHasLanes<C>) {
+    vec::write(dx, strip.width, [=, end = s.kernel, step = s.channels](auto c) {
+      auto sum = vec::at(w + last * step, c) * vec::at(g - last * kChannels, c);
+      for (std::int64_t j = last + 1; j < end; ++j)
+        sum = sum + vec::at(w + j * step, c) * vec::at(g - j * kChannels, c);
+      return sum;
+    });
+  } else {
+    C sum[kChannels];
+    std::fill_n(sum, strip.width, C(0));
+    for (std::int64_t j = last; j < s.kernel; ++j)
+      for (std::int64_t c = 0; c < strip.width; ++c) sum[c] += w[j * s.channels + c] * g[c - j * kChannels];
+    vec::write(dx, strip.width, [&sum](std::int64_t c) { return sum[c]; });
+  }
+}
+
+// What a block adds to the gradient of the tap that sees the position `lag` before its own.
+template <class T, class C>
+void correlate(const Sizes& s, const Strip& strip, const C* dz, const T* x, std::int64_t lag, C* sum) {
+  const std::int64_t first = std::max(strip.first, lag);
+  if (first >= strip.last) return;
+  const C* g = dz + (first - strip.first) * kChannels;
+  const T* in = x + (first - lag) * s.channels + strip.channel;
+  sum += strip.channel;
+  if constexpr (vec::kHasLanes<C>) {
+    vec::write(sum, strip.width, [=, count = strip.last - first, step = s.channels](auto c) {
+      auto even = vec::at(g, c) * vec::at(in, c);
+      decltype(even) odd(0.0F);  // a second sum: additions wait for each other
+      std::int64_t t = 1;
+      for (; t + 1 < count; t += 2) {
+        odd = odd + vec::at(g + t * kChannels, c) * vec::at(in + t * step, c);
+        even = even + vec::at(g + (t + 1) * kChannels, c) * vec::at(in + (t + 1) * step, c);
+      }
+      if (t < count) odd = odd + vec::at(g + t * kChannels, c) * vec::at(in + t * step, c);
+      return even + odd;
+    });
+  } else {
+    for (std::int64_t t = 0; t < strip.last - first; ++t)
+      for (std::int64_t c = 0; c < strip.width; ++c)
+        sum[c] += g[t * kChannels + c] * static_cast<C>(in[t * s.channels + c]);
   }
 }
 
@@ -71,7 +128,7 @@ void short_conv(const ShortConvArgs& a) {
           convolve(s, strip, x + start, taps, t, z);
           T* out = y + start + t * s.channels + strip.channel;
           if (a.silu)
-            vec::write(out, strip.width, [&z](std::int64_t c) { return z[c] * vec::logistic(z[c]); });
+            vec::write(out, strip.width, [z = &z[0]](auto c) { return vec::at(z, c) * vec::logistic(vec::at(z, c)); });
           else
             vec::write(out, strip.width, [&z](std::int64_t c) { return z[c]; });
         }
@@ -108,39 +165,21 @@ void short_conv_backward(const ShortConvBackwardArgs& a) {
           if (a.silu) {
             C z[kChannels];
             convolve(s, strip, x + start, taps, t, z);
-            for (std::int64_t c = 0; c < strip.width; ++c) {
-              const C p = vec::logistic(z[c]);
-              g[c] = static_cast<C>(in[c]) * (p * (C(1) + z[c] * (C(1) - p)));
-            }
+            vec::write(g, strip.width, [in, z = &z[0]](auto c) {
+              const auto at = vec::at(z, c), p = vec::logistic(at);
+              const decltype(at) one(1);
+              return vec::at(in, c) * (p * (one + at * (one - p)));
+            });
           } else {
             for (std::int64_t c = 0; c < strip.width; ++c) g[c] = static_cast<C>(in[c]);
           }
         }
         if (dx != nullptr)
-          for (std::int64_t t = strip.first; t < strip.last; ++t) {
-            // Summed in place, unless rounding has to wait for the end.
-            C wide[kChannels];
-            T* out = dx + start + t * s.channels + strip.channel;
-            C* sum = wide;
-            if constexpr (std::is_same_v<T, C>) sum = out;
-            std::fill_n(sum, strip.width, C(0));
-            for (std::int64_t j = std::max<std::int64_t>(0, s.kernel - (beyond - t)); j < s.kernel; ++j) {
-              const C* g = dz + (t + s.kernel - 1 - j - strip.first) * kChannels;
-              const C* w = taps + j * s.channels + strip.channel;
-              for (std::int64_t c = 0; c < strip.width; ++c) sum[c] += w[c] * g[c];
-            }
-            if constexpr (!std::is_same_v<T, C>) vec::write(out, strip.width, [sum](std::int64_t c) { return sum[c]; });
-          }
+          for (std::int64_t t = strip.first; t < strip.last; ++t)
+            spread(s, strip, dz, beyond, taps, t, dx + start + t * s.channels + strip.channel);
         if (sums != nullptr)
-          for (std::int64_t j = 0; j < s.kernel; ++j) {
-            C* sum = sums + block * per_block + j * s.channels + strip.channel;
-            const std::int64_t lag = s.kernel - 1 - j;
-            for (std::int64_t t = std::max(strip.first, lag); t < strip.last; ++t) {
-              const C* g = dz + (t - strip.first) * kChannels;
-              const T* in = x + start + (t - lag) * s.channels + strip.channel;
-              for (std::int64_t c = 0; c < strip.width; ++c) sum[c] += g[c] * static_cast<C>(in[c]);
-            }
-          }
+          for (std::int64_t j = 0; j < s.kernel; ++j)
+            correlate(s, strip, dz, x + start, s.kernel - 1 - j, sums + block * per_block + j * s.channels);
       };
     });
     if (sums == nullptr) return;
