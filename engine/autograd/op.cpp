@@ -131,6 +131,11 @@ const Tensor& Backward::saved(int index) {
   return s.tensor;
 }
 
+Tensor Backward::take_saved(int index) {
+  saved(index);
+  return std::move(tape_.nodes_[static_cast<std::size_t>(id_)].saved[static_cast<std::size_t>(index)].tensor);
+}
+
 void Backward::give(int input, Tensor gradient) {
   if (!want(input)) return;
   if (!observed_) return tape_.add_gradient(node().inputs[static_cast<std::size_t>(input)].id, std::move(gradient));

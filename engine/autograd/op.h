@@ -70,6 +70,8 @@ class Backward {
   bool want(int input) const;
   // A tensor saved in the forward pass, or made again. NumericError, naming both places, when it was written since.
   const Tensor& saved(int index);
+  // The same, taken away from the node: given on as a gradient of a parameter, its memory becomes the gradient's.
+  Tensor take_saved(int index);
   // Adds to the gradient of an input. Ignored when not wanted.
   void give(int input, Tensor gradient);
   // A buffer to write the gradient of a wanted input into: to overwrite when add is false, to add to when it is true.

@@ -106,8 +106,13 @@ void Tape::add_gradient(ValueId id, Tensor g) {
     if (p.has_grad) {
       kernels::accumulate({p.grad, g});
     } else {
-      if (!p.grad.defined()) p.grad = Tensor::empty(p.value.shape(), compute_dtype(p.value.dtype()));
-      p.grad.copy_from(g);
+      const DType dtype = compute_dtype(p.value.dtype());
+      if (!p.grad.defined() && g.unique() && g.dtype() == dtype) {
+        p.grad = std::move(g);
+      } else {
+        if (!p.grad.defined()) p.grad = Tensor::empty(p.value.shape(), dtype);
+        p.grad.copy_from(g);
+      }
       p.has_grad = true;
     }
   } else if (!v.grad.defined()) {

@@ -103,9 +103,9 @@ Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets,
     const double dloss = back.dout().item();
     for (int i = 0; i < 2; ++i) {
       if (!back.want(i)) continue;
-      const Tensor& kept = back.saved(i);
+      Tensor kept = back.take_saved(i);
       if (dloss == 1) {
-        back.give(i, kept);
+        back.give(i, std::move(kept));
       } else {
         Tensor scaled = Tensor::empty(kept.shape(), kept.dtype());
         kernels::unary({kernels::Unary::scale, dloss, kept, scaled});
