@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "blalm/apps/common/command.h"
-#include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/settings.h"
@@ -57,18 +56,17 @@ Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input
 ExitCode prepare_folder(const Request& request) {
   const StopSignals signals;
   const auto start = std::chrono::steady_clock::now();
-  NewFolder folder(request.out);
   try {
     Progress progress;
     progress.update("reading");
     const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked);
-    folder.keep();
+    data.owned->keep();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     fmt::print("{}", summary(data, request.data, seconds.count()));
     return ExitCode::kDone;
   } catch (const Interrupted&) {
     fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' {}\n", request.out.string(),
-               folder.is_new() ? "was not made" : "is as it was");
+               fs::exists(request.out) ? "is as it was" : "was not made");
     return ExitCode::kInterrupted;
   }
 }

@@ -6,7 +6,6 @@
 #include <ctime>
 
 #include "blalm/apps/common/command.h"
-#include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
@@ -87,8 +86,6 @@ ExitCode train(Arguments& a) {
   Progress progress;
   const fs::path data_folder =
       folder ? folder->path() / "data" : fs::temp_directory_path() / fmt::format("blalm-dry-run-{}", getpid());
-  NewFolder dry_data(data_folder);
-  if (folder) dry_data.keep();
   DataConfig data_config = a.config.data;
   if (continued && is_prepared(data_folder)) {
     data_config.train = {data_folder.string()};
@@ -98,16 +95,15 @@ ExitCode train(Arguments& a) {
   take_tokenizer_settings(a.config, a.settings, data.tokenizer);
 
   Trainer trainer(a.config, data.folder, data.tokenizer);
-  if (folder && !continued) folder->write_config(trainer.config());
   std::optional<FoundCheckpoint> found;
   if (a.resume && folder) found = find_checkpoint(folder->path());
   if (found) trainer.resume(*found);
-  if (folder) {
-    trainer.save_into(folder->path());
-    folder->keep();
-  }
-
+  if (folder) trainer.save_into(folder->path());
   Run run(a.config, folder ? &*folder : nullptr, trainer, data.tokenizer);
+  // From here on there is a run, which stays. What could be wrong before left nothing.
+  if (folder && !continued) folder->write_config(trainer.config());
+  if (folder) folder->keep();
+  if (folder && data.owned) data.owned->keep();
   describe(data, a.config, trainer, run);
   if (folder) run.say(fmt::format("run        {}", folder->path().string()));
   if (found) {

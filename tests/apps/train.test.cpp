@@ -146,7 +146,7 @@ TEST_CASE("a run folder is one process's at a time") {
   REQUIRE(flock(other, LOCK_EX | LOCK_NB) == 0);
   const Outcome o = run_blalm(train_arguments(folder, "a", "--optim.steps 2 --resume auto"));
   CHECK(o.exit_code == 3);
-  CHECK_MESSAGE(contains(o.output, "got another process that trains there"), o.output);
+  CHECK_MESSAGE(contains(o.output, "got another process that writes there"), o.output);
   ::close(other);
   CHECK(run_blalm(train_arguments(folder, "a", "--optim.steps 2 --resume auto")).exit_code == 0);
 }
@@ -172,15 +172,43 @@ TEST_CASE("a run is continued from any folder") {
   }
 }
 
-TEST_CASE("a run that cannot begin leaves no folder") {
+TEST_CASE("a run that cannot begin leaves no folder, and nothing in one that was there") {
   const Folder folder;
-  std::ofstream(folder.path / "empty.txt");
-  CHECK(run_blalm("train --data.train " + folder / "empty.txt" + " --run " + folder / "new/runs/x/").exit_code == 3);
+  write(folder.path / "empty.txt", "");
+  write(folder.path / "binary.txt", std::string("a\0b", 3));
+  fs::create_directories(folder.path / "no-text");
+  fs::create_directories(folder.path / "no-data");
+  write(folder.path / "no-data" / "data.json", "{}");
+  REQUIRE(run_blalm("tokenize --input " + testing::text_file(folder) + " --vocab-size 300 --out " + folder / "cut")
+              .exit_code == 0);
+  fs::resize_file(folder.path / "cut" / "train-00000.bin", 100);
+  testing::small_tokenizer({"<pad>"}).save(folder.path / "plain.json");
+  const std::string text = " --data.train " + testing::text_file(folder),
+                    plain = "--data.tokenizer " + folder / "plain.json";
+  for (const std::string& wrong :
+       {" --data.train " + folder / "nowhere.txt", " --data.train " + folder / "empty.txt",
+        " --data.valid_share 0 --data.train " + folder / "empty.txt",
+        " --data.valid_share 0 --data.train " + folder / "binary.txt", " --data.train " + folder / "no-text",
+        " --data.train " + folder / "no-data", " --data.train " + folder / "cut",
+        text + " --data.tokenizer " + folder / "nowhere.json", text + " --data.tokenizer " + folder / "empty.txt",
+        text + " " + plain, text + " --data.valid " + folder / "empty.txt", text + " --data.seq 1M",
+        text + " --train.patience 3 --train.valid_every 0",
+        text + " --data.separator none --train.prompts ',' " + plain}) {
+    CAPTURE(wrong);
+    // New with those above it, spelled in several ways; new in one that is there; there.
+    for (const std::string run : {"new/runs/x/", "new/a/../x", "new/.", "there/x", "there"}) {
+      CAPTURE(run);
+      fs::create_directories(folder.path / "there");
+      const Outcome o = run_blalm("train --run " + folder / run + wrong);
+      CHECK((o.exit_code == 2 || o.exit_code == 3));
+      CHECK_MESSAGE(contains(error_of(o), "expected"), o.output);
+      CHECK_FALSE(fs::exists(folder.path / "new"));
+      CHECK(fs::is_empty(folder.path / "there"));
+    }
+  }
+  const Outcome long_name = run_blalm("train --run " + folder / ("new/" + std::string(300, 'x')) + text);
+  CHECK(long_name.exit_code == 3);
   CHECK_FALSE(fs::exists(folder.path / "new"));
-  // What was there before stays.
-  fs::create_directories(folder.path / "runs" / "x");
-  CHECK(run_blalm("train --data.train " + folder / "empty.txt" + " --run " + folder / "runs/x").exit_code == 3);
-  CHECK(fs::exists(folder.path / "runs" / "x"));
 }
 
 TEST_CASE("the loss that is shown is a mean from the first step on, and goes on after a resume") {
