@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -22,6 +23,13 @@ using testing::Outcome;
 using testing::run_blalm;
 
 void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+std::map<std::string, std::string> contents_of(const fs::path& folder) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : fs::directory_iterator(folder))
+    contents[entry.path().filename()] = testing::read_text(entry.path());
+  return contents;
+}
 
 // The numbers of a line of the summary.
 std::vector<std::string> fields_of(const std::string& output, const std::string& label) {
@@ -205,6 +213,43 @@ TEST_CASE("tokenize refuses prepared data as its input, and may write over older
   CHECK(run_blalm("tokenize --input " + folder / "a.txt:0").exit_code == 2);
 }
 
+TEST_CASE("two programs at once on one folder: the second is refused in one line, and nothing is lost or mixed") {
+  const Folder folder;
+  std::map<std::string, std::map<std::string, std::string>> alone;
+  const auto arguments = [&](const std::string& text, const std::string& out) {
+    return "tokenize --input " + folder / (text + ".txt") + " --vocab-size 300 --out " + folder / out;
+  };
+  for (const std::string text : {"a", "b"}) {
+    write(folder.path / (text + ".txt"), testing::sentences(text == "a" ? 20'000 : 30'000, text == "a" ? 1 : 2));
+    REQUIRE(run_blalm(arguments(text, text)).exit_code == 0);
+    alone[text] = contents_of(folder.path / text);
+  }
+  const std::string refusal = "blalm: [data] expected '" + (folder.path / "out").string() +
+                              "' for this process alone, got another process that writes there (wait for it, or name "
+                              "another folder)\n";
+  // Who holds the folder may be at anything.
+  fs::create_directory(folder.path / "out");
+  const int other = open((folder.path / "out").c_str(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(flock(other, LOCK_EX | LOCK_NB) == 0);
+  const Outcome refused = run_blalm(arguments("a", "out"), testing::kStandardError);
+  CHECK(refused.exit_code == 3);
+  CHECK(refused.output == refusal);
+  CHECK(fs::is_empty(folder.path / "out"));
+  close(other);
+
+  // New, or with data in it, the folder holds what one of the two makes alone.
+  for (int round = 0; round < 6; ++round) {
+    CAPTURE(round);
+    if (round % 2 == 0) fs::remove_all(folder.path / "out");
+    const Outcome o =
+        run_blalm(arguments("a", "out") + " 2>&1 >/dev/null & '" BLALM_BUILD_DIR "/blalm' " + arguments("b", "out"),
+                  "2>&1 >/dev/null; wait");
+    CHECK_MESSAGE((o.output.empty() || o.output == refusal), o.output);
+    const auto made = contents_of(folder.path / "out");
+    CHECK((made == alone["a"] || made == alone["b"]));
+  }
+}
+
 TEST_CASE("a full file-size limit is an error that leaves nothing") {
   const Folder folder;
   write(folder.path / "a.txt", testing::sentences(20000));
@@ -253,12 +298,7 @@ TEST_CASE("Ctrl-C leaves earlier data as it was, and says so") {
   write(folder.path / "b.txt", testing::sentences(300000, 2));
   const std::string out = " --vocab-size 300 --out " + folder / "out";
   REQUIRE(run_blalm("tokenize --input " + folder / "a.txt" + out).exit_code == 0);
-  const auto files = [&] {
-    std::map<std::string, std::string> contents;
-    for (const auto& entry : fs::directory_iterator(folder.path / "out"))
-      contents[entry.path().filename()] = testing::read_text(entry.path());
-    return contents;
-  };
+  const auto files = [&] { return contents_of(folder.path / "out"); };
   const auto before = files();
   int interrupted = 0;
   for (const char* seconds : {"0.02", "0.05", "0.1", "0.15", "0.2", "0.3"}) {
