@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "blalm/apps/common/command.h"
+#include "blalm/apps/common/left_out.h"
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
@@ -58,6 +59,7 @@ void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, 
                       count(prepared.train.words()), count(prepared.train.tokens()), count(prepared.valid.words()),
                       vocabulary,
                       smaller ? fmt::format(" (the text has no more than that of {})", config.data.vocab_size) : ""));
+  for (const std::string& sentence : what_was_left_out(data)) run.say("data       " + sentence);
   std::int64_t parameters = 0;
   for (const Parameter* p : std::as_const(trainer.model()).parameters()) parameters += p->value.numel();
   run.say(fmt::format("model      {} {}, {} parameters, {} on {} threads", config.preset, config.size,

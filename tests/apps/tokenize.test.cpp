@@ -62,7 +62,7 @@ TEST_CASE("tokenize prepares a folder and reports exactly what is in it") {
   CHECK(fields_of(o.output, "tokens") ==
         std::vector<std::string>{grouped(data.train.tokens()), grouped(data.valid.tokens())});
   CHECK(fields_of(o.output, "a.txt") == std::vector<std::string>{"1,500", "0"});
-  CHECK(contains(o, "blank, left out"));
+  CHECK(contains(o, "blank lines left out: 2 of the training text, 0 of the validation text\n"));
   CHECK(contains(o, "tokens a word"));
   CHECK(contains(o, "bytes a token"));
   CHECK(contains(o, "seconds"));
@@ -135,7 +135,7 @@ TEST_CASE("stripped lines give the tokenizer and the tokens of text without whit
                   file);
 }
 
-TEST_CASE("tokenize names the files of a folder that it does not read, and those without words") {
+TEST_CASE("tokenize and train name the files of a folder that they do not read, and those without words") {
   const Folder folder;
   fs::create_directories(folder.path / "in" / "more");
   write(folder.path / "in" / "a.txt", testing::sentences(200));
@@ -145,11 +145,20 @@ TEST_CASE("tokenize names the files of a folder that it does not read, and those
   for (int i = 0; i < 12; ++i) write(folder.path / "in" / (std::to_string(i) + ".pdf"), "x");
   const Outcome o = run_blalm("tokenize --input " + folder / "in" + " --vocab-size 300 --out " + folder / "out");
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
-  CHECK(fields_of(o.output, "b.txt") == std::vector<std::string>{"0", "0", "(empty)"});
-  CHECK(contains(o, "(only blank lines)\n"));
-  CHECK(contains(o, "14 left out of the folders"));
-  CHECK(contains(o, "in/.d.txt', '"));
-  CHECK(contains(o, "6.pdf' and 4 more\n"));
+  CHECK(fields_of(o.output, "b.txt") == std::vector<std::string>{"0", "0"});
+  const std::string settings = " --data.vocab_size 300 --data.seq 16 --train.valid_blocks 1 --dry-run 1";
+  const Outcome trained = run_blalm("train --data.train " + folder / "in" + settings);
+  REQUIRE_MESSAGE(trained.exit_code == 0, trained.output);
+  for (const auto& [said, label] : {std::pair(o, ""), std::pair(trained, "data       ")}) {
+    const std::string in = (folder.path / "in").string(), begin = std::string("\n") + label;
+    CHECK_MESSAGE(contains(said, begin + "blank lines left out: 2 of the training text, 0 of the validation text\n"),
+                  said.output);
+    CHECK(contains(said, begin + "no words in '" + in + "/b.txt' (empty), '" + in + "/c.txt' (only blank lines)\n"));
+    CHECK(contains(said, begin + "14 left out of the folders, by their names no text: '" + in + "/.d.txt', '"));
+    CHECK(contains(said, "6.pdf' and 4 more\n"));
+  }
+  // Prepared before, there is nothing to say.
+  CHECK_FALSE(contains(run_blalm("train --data.train " + folder / "out" + settings), "left out"));
   CHECK(read_prepared(folder.path / "out").sources.size() == 3);
 }
 
