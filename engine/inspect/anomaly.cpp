@@ -30,10 +30,10 @@ void check(const Tape& tape, const Node& node, const Tensor& t, std::string_view
   const std::string range =
       low <= high ? fmt::format("the finite ones lie in [{:.3g}, {:.3g}]", low, high) : "none is finite";
   throw NumericError(
-      fmt::format("[anomaly] {}{}{} (called at {}:{}, kernel {}): {} {} holds {} at element {}; {} of {} numbers are "
+      fmt::format("[anomaly] {}{}{} (called at {}, kernel {}): {} {} holds {} at element {}; {} of {} numbers are "
                   "not finite, {}",
-                  scope, scope.empty() ? "" : " ", node.op, node.where.file_name(), node.where.line(),
-                  node.implementation, what, t.str(), t.at(first), first, count, t.numel(), range));
+                  scope, scope.empty() ? "" : " ", node.op, node.where.str(), node.implementation, what, t.str(),
+                  t.at(first), first, count, t.numel(), range));
 }
 
 }  // namespace
