@@ -31,6 +31,7 @@ struct Arguments {
   std::vector<Setting> settings;  // that made it
   fs::path run;
   bool resume = false;
+  KernelPolicy kernels;
 };
 
 // The settings of: the shipped default when nothing else is said, or a TOML file, or the run to resume; then flags.
@@ -80,6 +81,7 @@ void take_tokenizer_settings(RunConfig& config, const std::vector<Setting>& give
 
 ExitCode train(Arguments& a) {
   const StopSignals signals("stopping; Ctrl-C again stops at once");
+  const KernelChoice choice(a.kernels);
   std::optional<RunFolder> folder;
   if (a.config.train.dry_run == 0) folder.emplace(a.run, a.resume);
   const bool continued = folder && folder->has_config();
@@ -115,7 +117,9 @@ ExitCode train(Arguments& a) {
   }
   StopSignals::announce(folder ? "stopping after this step, then saving; Ctrl-C again stops at once, without saving"
                                : "stopping after this step; Ctrl-C again stops at once");
-  return run.train();
+  const ExitCode code = run.train();
+  if (code == ExitCode::kDone) expect_forced_kernels_ran(a.kernels);
+  return code;
 }
 
 // The settings of `blalm train` alone, as they are in the file that comes along: "--preset mlstm --size nano …".
@@ -155,6 +159,7 @@ ExitCode run(int argc, char** argv) {
       "overfit", "train on this many batches again and again", text(), "N")(
       "dry-run", "stop after this many steps and leave nothing", text(), "N")(
       "anomaly", "stop at the first number that is not finite");
+  add_kernel_options(options);
   const ParsedOptions parsed = parse_options(options, page, std::move(arguments));
   if (parsed.help) return ExitCode::kDone;
   for (const std::string name : {"overfit", "dry-run"})
@@ -162,6 +167,7 @@ ExitCode run(int argc, char** argv) {
       flags.push_back(
           {name == "overfit" ? "train.overfit" : "train.dry_run", parsed.values[name].as<std::string>(), "--" + name});
   if (parsed.values.count("anomaly") > 0) flags.push_back({"train.anomaly", "true", "--anomaly"});
+  a.kernels = kernel_policy_from(parsed);
   if (parsed.values.count("resume") > 0) {
     if (parsed.values["resume"].as<std::string>() != "auto")
       throw ConfigError(expected_got("resume", "auto", parsed.values["resume"].as<std::string>()));

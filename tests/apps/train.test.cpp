@@ -223,6 +223,40 @@ TEST_CASE("the loss that is shown is a mean from the first step on, and goes on 
   CHECK(position.recent_loss() == doctest::Approx(2).epsilon(1e-12));
 }
 
+TEST_CASE("train runs the kernels that are asked for; one that declines or that nothing runs is an error") {
+  const Folder folder;
+  const std::string short_run = "--optim.steps 2 --train.sample_every 0 --train.histogram_every 0 ";
+  REQUIRE(run_blalm(train_arguments(folder, "usual", short_run)).exit_code == 0);
+  for (const std::string kernels : {"--backend cpu", "--composed", "--kernel matmul=reference"}) {
+    CAPTURE(kernels);
+    const Outcome o = run_blalm(train_arguments(folder, "run" + kernels.substr(2, 4), short_run + kernels));
+    CHECK_MESSAGE(o.exit_code == 0, o.output);
+    const double loss = std::stod(metrics_of(folder.path / ("run" + kernels.substr(2, 4))).back().at(4));
+    CHECK(loss == doctest::Approx(std::stod(metrics_of(folder.path / "usual").back().at(4))).epsilon(1e-4));
+  }
+  for (const auto& [kernels, words] :
+       {std::pair<std::string, std::string>{"--backend gpu", "[backend] expected auto, cpu or onednn, got gpu"},
+        {"--kernel matmull=eigen", "did you mean matmul?"},
+        {"--backend cpu --kernel matmul=onednn:f32", "an implementation that the backend allows"}}) {
+    const Outcome o = run_blalm(train_arguments(folder, "x", short_run + kernels));
+    const std::string expected = words;  // clang++ 14 captures no structured binding
+    CHECK(o.exit_code == 2);
+    CHECK_MESSAGE(contains(error_of(o), expected), o.output);
+    CHECK_FALSE(fs::exists(folder.path / "x"));
+  }
+  const Outcome declined = run_blalm(train_arguments(folder, "y", short_run + "--kernel mlstm=amx:chunkwise"));
+  CHECK(declined.exit_code == 2);
+  CHECK_MESSAGE(contains(error_of(declined), "[mlstm] implementation amx:chunkwise was asked for but declines: "),
+                declined.output);
+  // After the work, which is saved.
+  const Outcome idle = run_blalm(train_arguments(folder, "z", short_run + "--composed --kernel rms_norm=reference"));
+  CHECK(idle.exit_code == 2);
+  CHECK_MESSAGE(
+      error_of(idle) == "blalm: [kernel] expected work that runs rms_norm=reference, got none (--kernel had no effect)",
+      idle.output);
+  CHECK(fs::exists(folder.path / "z" / "last" / "DONE"));
+}
+
 TEST_CASE("--help says what is true without arguments, and what each option takes") {
   const std::string help = run_blalm("train --help").output;
   for (const char* words : {"--optim.optimizer muon", "--data.vocab_size 4000", "--data.train PATH,...", "--run DIR",
