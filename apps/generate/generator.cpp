@@ -192,8 +192,8 @@ Fields GenerateOptions::fields() {
   f.add("max-tokens", max_tokens, "tokens after the prompt at most").at_least(1).at_most(1e9);
   f.append(sampler.fields());
   f.add("seed", seed,
-        "of the random draws: the same model, prompt and settings give the same text, on any number of threads and "
-        "whatever the other prompts; another seed gives another text");
+        "of the random draws: the same model, prompt and settings give the same text, whatever the other prompts and, "
+        "with --backend cpu, on any number of threads; another seed gives another text");
   return f;
 }
 

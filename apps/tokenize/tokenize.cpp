@@ -1,7 +1,9 @@
 // blalm tokenize: from text files to a folder of prepared data with its tokenizer.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/options.h"
@@ -26,10 +28,19 @@ struct Request {
   fs::path out;
 };
 
+// What has an option of its own is told there; how blocks are read is a matter of training.
+bool shapes_text(const Field& f) {
+  return std::ranges::find(kTextKeys, f.key) != std::end(kTextKeys) ? f.key != "vocab_size" : f.key == "seed";
+}
+
 Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input, const std::vector<std::string>& valid,
               const std::vector<Setting>& settings) {
   Request r;
   apply_settings(settings, r.data.fields());
+  for (const Setting& s : settings)
+    if (s.path == "data.seq" || s.path == "data.shuffle")
+      throw ConfigError(
+          expected_got("blalm tokenize", "settings that shape prepared text", s.origin, "it is one of blalm train"));
   const auto put = [](std::vector<std::string>& into, const std::vector<std::string>& values, const char* option) {
     if (values.empty()) return;
     if (!into.empty())
@@ -77,7 +88,7 @@ ExitCode run(int argc, char** argv) {
                 "Prepares text for training: trains a tokenizer or takes one, and writes token shards, data.json and "
                 "tokenizer.json into a folder.",
                 "tokenize --input corpus/*.txt.xz --valid dev/*.txt --vocab-size 8k --out data/babylm"};
-  page.settings = "Settings of the data:\n" + fields_help(defaults.fields());
+  page.settings = "Settings of the data, beside the options above:\n" + fields_help(defaults.fields(), shapes_text);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
   const std::vector<std::string> input = take_list(arguments, "input"), valid = take_list(arguments, "valid");

@@ -171,6 +171,14 @@ TEST_CASE("a vocabulary larger than the text supports is said, not an error") {
   CHECK(contains(o, "(of 16,000 asked for: the text has no more pairs)"));
 }
 
+TEST_CASE("tokenize --help lists the settings that shape text, and no other") {
+  const std::string help = run_blalm("tokenize --help").output;
+  for (const char* key : {"words", "separator", "bos", "eos", "valid_share", "json_field", "strip_lines", "seed"})
+    CHECK_MESSAGE(contains(help, std::string("--data.") + key + " "), key);
+  for (const char* key : {"train", "valid", "tokenizer", "vocab_size", "seq", "shuffle"})
+    CHECK_MESSAGE(!contains(help, std::string("--data.") + key + " "), key);
+}
+
 TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
   const Folder folder;
   write(folder.path / "a.txt", testing::sentences(50));
@@ -185,6 +193,7 @@ TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
         {out + "--input", 2, "one or more values"},
         {in + out + "--vocab-size 100", 2, "259"},
         {in + out + "--vocab-size many", 2, "whole number, got many"},
+        {in + out + "--data.seq 128", 2, "settings that shape prepared text, got --data.seq"},
         {in + out + "--data.separater bos", 2, "did you mean data.separator?"},
         {in + out + "--vocab-size 300 --tokenizer " + folder / "plain.json", 2, "has its own size"},
         {in + out + "--data.train x.txt", 2, "--input"},

@@ -261,9 +261,11 @@ TEST_CASE("--help says what is true without arguments, and what each option take
   const std::string help = run_blalm("train --help").output;
   for (const char* words : {"--optim.optimizer muon", "--data.vocab_size 4000", "--data.train PATH,...", "--run DIR",
                             "--dry-run N", "--optim.lr X", "--train.batch N", "--data.shuffle BOOL",
-                            "--train.valid_every N|N%", "--preset NAME", "mean loss of about the last 20 steps"})
+                            "--train.valid_every N|N%", "--preset NAME", "mean loss of about the last 20 steps",
+                            "--backend NAME", "--kernel KERNEL=NAME", "in training those of the tokenizer"})
     CHECK_MESSAGE(contains(std::regex_replace(help, std::regex("\\s+"), " "), words), words);
-  CHECK_FALSE(contains(help, " arg "));
+  for (const char* command : {"train", "generate", "tokenize"})
+    CHECK_FALSE(contains(run_blalm(std::string(command) + " --help"), " arg "));
 }
 
 TEST_CASE("wrong settings are usage errors, wrong data is a data error, each in one line") {
