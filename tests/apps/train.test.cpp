@@ -195,8 +195,10 @@ TEST_CASE("a run that cannot begin leaves no folder, and nothing in one that was
         text + " --train.patience 3 --train.valid_every 0",
         text + " --data.separator none --train.prompts ',' " + plain}) {
     CAPTURE(wrong);
-    // New with those above it, spelled in several ways; new in one that is there; there.
-    for (const std::string run : {"new/runs/x/", "new/a/../x", "new/.", "there/x", "there"}) {
+    // New with those above it, there, and once in other spellings and new in one that is there.
+    std::vector<std::string> runs = {"new/runs/x/", "there"};
+    if (contains(wrong, "nowhere.txt")) runs.insert(runs.end(), {"new/a/../x", "new/.", "there/x"});
+    for (const std::string& run : runs) {
       CAPTURE(run);
       fs::create_directories(folder.path / "there");
       const Outcome o = run_blalm("train --run " + folder / run + wrong);
