@@ -25,7 +25,7 @@ fi
 
 run="runs/quickstart-$(date +%Y%m%d-%H%M%S)"
 echo
-echo "A language model, trained on children's stories for up to two minutes on two cores:"
+echo "A language model, trained on children's stories:"
 build/release/blalm train --run "$run" "$@"
 
 echo

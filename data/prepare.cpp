@@ -83,34 +83,6 @@ void check_words(const std::vector<SourcePlan>& plan, const PreparedData& data) 
   if (held_out) throw DataError(expected_got("data.valid_share", "text in the lines held out", "no words"));
 }
 
-[[noreturn]] void cannot_write(const fs::path& folder, const std::error_code& error) {
-  throw DataError(expected_got("write", fmt::format("a folder that can be written, '{}'", folder.string()),
-                               fmt::format("'{}'", error.message())));
-}
-
-// Where shards wait until all are complete.
-class StagingFolder {
- public:
-  explicit StagingFolder(const fs::path& folder) : path_(folder / ".preparing") {
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (!error) fs::remove_all(path_, error);  // of a program that was killed
-    if (!error) fs::create_directory(path_, error);
-    if (error) cannot_write(folder, error);
-  }
-  ~StagingFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  StagingFolder(const StagingFolder&) = delete;
-  StagingFolder& operator=(const StagingFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 // Shards of an earlier preparation that had more of them.
 void remove_old_shards(const fs::path& folder, const PreparedData& data) {
   std::set<std::string> known;
@@ -124,14 +96,15 @@ void remove_old_shards(const fs::path& folder, const PreparedData& data) {
   }
 }
 
-void put_in_place(const fs::path& staging, const fs::path& folder, const PreparedData& data,
+void put_in_place(const fs::path& staging, const OwnedFolder& owned, const PreparedData& data,
                   const PrepareOptions& options) {
+  const fs::path& folder = owned.path();
   std::error_code error;
   fs::remove(folder / "data.json", error);
   for (const PreparedPart* part : {&data.train, &data.valid})
     for (const ShardInfo& shard : part->shards)
       if (!error) fs::rename(staging / shard.file, folder / shard.file, error);
-  if (error) cannot_write(folder, error);
+  if (error) owned.cannot_write(error);
   if (options.write_beside) options.write_beside(folder);
   write_prepared(folder, data);
   remove_old_shards(folder, data);
@@ -149,9 +122,22 @@ double PrepareReport::bytes_per_token(const PreparedPart& part) {
 
 PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder, const fs::path& folder,
                       const PrepareOptions& options) {
+  OwnedFolder owned(folder, "write");
+  PrepareReport report = prepare(plan, encoder, owned, options);
+  owned.keep();
+  return report;
+}
+
+PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder, const OwnedFolder& folder,
+                      const PrepareOptions& options) {
   const auto started = std::chrono::steady_clock::now();
   check_separators(encoder, options.separator);
-  const StagingFolder staging(folder);
+  // Where shards wait until all are complete: not kept.
+  const fs::path aside = folder.path() / ".preparing";
+  std::error_code error;
+  fs::remove_all(aside, error);  // of a program that was killed
+  if (error) folder.cannot_write(error);
+  const OwnedFolder staging(aside, "write");
   ShardWriter train(staging.path(), "train", encoder.id, options.shard_tokens);
   ShardWriter valid(staging.path(), "valid", encoder.id, options.shard_tokens);
   PrepareReport report;

@@ -13,6 +13,7 @@
 #include "blalm/data/prepared.h"
 #include "blalm/data/separator.h"
 #include "blalm/data/text_encoder.h"
+#include "blalm/io/owned_folder.h"
 
 namespace blalm {
 
@@ -39,12 +40,16 @@ struct PrepareReport {
   static double bytes_per_token(const PreparedPart& part);  // 0 without tokens
 };
 
-// Reads the plan's files, encodes their lines on all threads and writes shards and data.json into `folder`, which is
-// made if need be. The files are the same whatever the number of threads. They are written aside and put in place when
-// all are complete: until then, and when anything throws, an earlier preparation stays as it was; then its shards go.
-// Should the program be killed in between, the folder has no data.json and cannot be opened by mistake.
-// DataError: no words to train on, or none to validate on though the plan asks for some; ids outside the vocabulary;
-// what reading and writing throw. ConfigError: a separator that the tokenizer does not have.
+// Reads the plan's files, encodes their lines on all threads and writes shards and data.json into `folder`. The files
+// are the same whatever the number of threads. They are written aside and put in place when all are complete: until
+// then, and when anything throws, an earlier preparation stays as it was; then its shards go. Should the program be
+// killed in between, the folder has no data.json and cannot be opened by mistake. DataError: no words to train on, or
+// none to validate on though the plan asks for some; ids outside the vocabulary; what reading and writing throw.
+// ConfigError: a separator that the tokenizer does not have.
+PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder, const OwnedFolder& folder,
+                      const PrepareOptions& options = {});
+// The same for a folder that is owned meanwhile: DataError as OwnedFolder says. One that was made goes when this
+// throws.
 PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder,
                       const std::filesystem::path& folder, const PrepareOptions& options = {});
 

@@ -82,7 +82,9 @@ void require(bool holds, std::string_view expected, const std::string& got, std:
 Fields ModelConfig::fields() {
   constexpr double kMany = 1 << 24, kManyLayers = 10000;
   Fields f("model");
-  f.add("vocab_size", vocab_size, "tokens in the vocabulary").at_least(1).at_most(kMany);
+  f.add("vocab_size", vocab_size, "tokens in the vocabulary; in training those of the tokenizer")
+      .at_least(1)
+      .at_most(kMany);
   f.add("hidden_size", hidden_size, "width of the residual stream").at_least(1).at_most(kMany);
   f.add("num_hidden_layers", num_hidden_layers, "layers").at_least(1).at_most(kManyLayers);
   f.add("num_attention_heads", num_attention_heads, "heads of the mixer").at_least(1).at_most(kMany);

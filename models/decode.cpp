@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 #include <string_view>
@@ -37,6 +38,8 @@ std::string text_of(const Precision& p) { return fmt::format("{} {}", name_of(p.
 std::int64_t Pass::position() const { return state == nullptr ? 0 : state->position(); }
 Tensor& Pass::slot(int index) const { return state->tensors()[static_cast<std::size_t>(index)]; }
 
+bool is_position_free(const ModelConfig& config) { return config.mixer == "mlstm" && config.swa_window == 0; }
+
 DecodeState::DecodeState(const LanguageModel& model, std::int64_t batch)
     : batch_(batch), precision_(model.run.precision), config_(model.fingerprint()) {
   if (batch < 1) throw ConfigError(expected_got("decode", "a batch of at least 1", fmt::format("{}", batch)));
@@ -68,6 +71,41 @@ void DecodeState::check(const LanguageModel& model, std::int64_t batch) const {
                                    "the precision was changed after the state was made"));
   if (batch != batch_)
     throw ShapeError(expected_got("decode", fmt::format("ids of {} sequences", batch_), fmt::format("{}", batch)));
+}
+
+DecodeState DecodeState::gather(const LanguageModel& model, std::span<const StateRow> rows) {
+  const std::int64_t position = rows.front().state->position();
+  for (const auto& [state, row] : rows) {
+    state->check(model, state->batch());
+    if (row < 0 || row >= state->batch())
+      throw ShapeError(
+          expected_got("decode", fmt::format("a row of a batch of {}", state->batch()), fmt::format("{}", row)));
+    if (state->position() != position && !is_position_free(model.config()))
+      throw ShapeError(expected_got("decode", fmt::format("states at position {}", position),
+                                    fmt::format("one at {}", state->position())));
+  }
+  DecodeState all(model, static_cast<std::int64_t>(rows.size()));
+  all.position_ = position;
+  for (std::size_t slot = 0; slot < all.tensors_.size(); ++slot) {
+    const bool growing = model.state_slots()[slot].growing;
+    Tensor& to = all.tensors_[slot];
+    const auto from = [&](const StateRow& r) { return r.state->tensors_[slot].row(r.row); };
+    if (growing) {
+      std::int64_t capacity = position;
+      for (const StateRow& r : rows) capacity = std::max(capacity, from(r).dim(0));
+      to = Tensor::zeros(to.shape().with(1, capacity), to.dtype());
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Tensor source = from(rows[i]);
+      const Tensor target = to.row(static_cast<std::int64_t>(i));
+      if (growing)
+        target.rows(target.dim(0) - position, target.dim(0))
+            .copy_from(source.rows(source.dim(0) - position, source.dim(0)));
+      else
+        target.copy_from(source);
+    }
+  }
+  return all;
 }
 
 void DecodeState::save(const LanguageModel& model, const std::filesystem::path& path) const {

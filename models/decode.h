@@ -11,11 +11,22 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <vector>
 
 #include "blalm/models/language_model.h"
 
 namespace blalm {
+
+// Whether a state does not depend on how far its sequence has come. Attention rotates queries and keys by their
+// position and keeps them by it; all else does not know of positions.
+bool is_position_free(const ModelConfig& config);
+
+class DecodeState;
+struct StateRow {
+  const DecodeState* state;
+  std::int64_t row;  // of its batch
+};
 
 class DecodeState {
  public:
@@ -26,6 +37,11 @@ class DecodeState {
   DecodeState(DecodeState&&) noexcept = default;
   DecodeState& operator=(const DecodeState& other);
   DecodeState& operator=(DecodeState&&) noexcept = default;
+
+  // Sequences of one or more states as a new one, in this order; at least one. However many rows their growing slots
+  // have, only what is in use is taken. ShapeError for a row that is not there, and for positions that differ, unless
+  // the model is position-free; ConfigError as check() says.
+  static DecodeState gather(const LanguageModel& model, std::span<const StateRow> rows);
 
   std::int64_t batch() const { return batch_; }
   // Positions seen, learned meta tokens included.

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <utility>
-
 #include "blalm/core/error.h"
 
 namespace blalm {
@@ -20,13 +18,6 @@ fs::path find_model_folder(const fs::path& folder) {
   else if (fs::exists(folder, ignored))
     got = "a file";
   throw DataError(expected_got("model", fmt::format("a model folder or a run folder '{}'", folder.string()), got));
-}
-
-NewFolder::NewFolder(fs::path path) : path_(std::move(path)), is_new_(!fs::exists(fs::symlink_status(path_))) {}
-
-NewFolder::~NewFolder() {
-  std::error_code ignored;
-  if (is_new_ && !kept_) fs::remove_all(path_, ignored);
 }
 
 }  // namespace blalm

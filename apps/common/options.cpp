@@ -119,10 +119,11 @@ void set_fields(const ParsedOptions& parsed, const Fields& fields) {
 }
 
 void add_kernel_options(cxxopts::Options& options) {
-  options.add_options("Kernels")("backend", "cpu, onednn or auto",
-                                 cxxopts::value<std::string>()->default_value("auto"))(
-      "kernel", "KERNEL=IMPLEMENTATION to force, e.g. matmul=eigen ('blalm inspect kernels' lists them)",
-      cxxopts::value<std::vector<std::string>>())("composed", "run fused operations as compositions of simple ones");
+  options.add_options("Kernel")("backend", "cpu, onednn or auto", cxxopts::value<std::string>()->default_value("auto"),
+                                "NAME")(
+      "kernel", "the implementation to force, e.g. matmul=eigen ('blalm inspect kernels' lists them)",
+      cxxopts::value<std::vector<std::string>>(),
+      "KERNEL=NAME")("composed", "run fused operations as compositions of simple ones");
 }
 
 KernelPolicy kernel_policy_from(const ParsedOptions& parsed) {

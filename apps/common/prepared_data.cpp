@@ -40,7 +40,7 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   if (config.train.size() == 1 && is_prepared(config.train[0])) {
     if (!config.tokenizer.empty())
       throw ConfigError(expected_got("data.tokenizer", "none, for prepared data has its own", config.tokenizer));
-    return {config.train[0], Tokenizer::load(config.train[0]), 0, std::nullopt, {}};
+    return {config.train[0], Tokenizer::load(config.train[0]), 0, std::nullopt, {}, nullptr};
   }
   if (config.train.empty()) {
     config.train = sample_files(samples_folder(), Part::train);
@@ -48,11 +48,7 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   }
   std::vector<fs::path> left_out;
   const std::vector<SourcePlan> plan = config.plan(&left_out, stop);
-  std::error_code error;
-  fs::create_directories(folder, error);  // now, not after the tokenizer
-  if (error)
-    throw DataError(
-        expected_got("data", fmt::format("a folder that can be written, '{}'", folder.string()), error.message()));
+  auto owned = std::make_unique<OwnedFolder>(folder, "data");  // now, not after the tokenizer
   const auto start = std::chrono::steady_clock::now();
   const bool given = !config.tokenizer.empty();
   Tokenizer tokenizer = given ? Tokenizer::load(config.tokenizer) : train_tokenizer(config, plan, progress, stop);
@@ -74,9 +70,9 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
                     0, 0);
   };
   options.write_beside = [&](const fs::path& into) { tokenizer.save(into / "tokenizer.json"); };
-  PrepareReport report = prepare(plan, encoder_of(tokenizer, config.bos, config.eos), folder, options);
+  PrepareReport report = prepare(plan, encoder_of(tokenizer, config.bos, config.eos), *owned, options);
   progress.clear();
-  return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report), std::move(left_out)};
+  return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report), std::move(left_out), std::move(owned)};
 }
 
 }  // namespace blalm

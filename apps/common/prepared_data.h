@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "blalm/data/config.h"
 #include "blalm/data/prepare.h"
 #include "blalm/data/tokenizer/tokenizer.h"
+#include "blalm/io/owned_folder.h"
 
 namespace blalm {
 
@@ -18,6 +20,7 @@ struct ReadyData {
   double tokenizer_seconds = 0;                 // of training it; 0 when it was loaded
   std::optional<PrepareReport> report;          // when the folder was prepared now
   std::vector<std::filesystem::path> left_out;  // of input folders: files that are not text by their names, and folders
+  std::unique_ptr<OwnedFolder> owned;           // `folder` when it was prepared now: a new one goes unless it is kept
 };
 
 // data.train naming one prepared folder: opens it. Else prepares the text (that which comes with blalm when there is

@@ -158,10 +158,11 @@ std::string to_toml(const Fields& fields, const std::function<bool(const Field&)
   return text;
 }
 
-std::string fields_help(const Fields& fields) {
+std::string fields_help(const Fields& fields, const std::function<bool(const Field&)>& wanted) {
   constexpr std::size_t kKeys = 35;
   std::string text;
   for (const Field& f : fields.list()) {
+    if (wanted && !wanted(f)) continue;
     std::string value = f.get();
     if (value.size() > 24) value = value.substr(0, 21) + "...";
     const std::string key = fmt::format("  --{} {}", f.path(), value_name(f));

@@ -36,7 +36,7 @@ std::string to_toml(const Fields& fields, const std::function<bool(const Field&)
 std::string take(std::vector<Setting>& settings, const std::string& path, const std::string& fallback);
 
 // For --help: one line a field, "--optim.lr X   peak learning rate (0.001)". N stands for an integer, X for a number,
-// BOOL for true or false.
-std::string fields_help(const Fields& fields);
+// BOOL for true or false. Only those that are `wanted`.
+std::string fields_help(const Fields& fields, const std::function<bool(const Field&)>& wanted = {});
 
 }  // namespace blalm

@@ -31,6 +31,7 @@ struct Request {
   fs::path model;
   std::int64_t threads = 0;
   Precision precision;
+  KernelPolicy kernels;
   bool log_probabilities = false, stream = true;
 };
 
@@ -83,6 +84,7 @@ cxxopts::Options options_of(Request& r, const HelpPage& page) {
       "1 and without filters")("no-stream", "print each text when it is complete")(
       "precision", "f32 or bf16", text()->default_value("f32"), "NAME");
   add_field_options(options, thread_field(r));
+  add_kernel_options(options);
   return options;
 }
 
@@ -92,6 +94,7 @@ void fill(Request& r, const ParsedOptions& parsed) {
   if (!parsed.has("model")) throw ConfigError(expected_got("blalm generate", "--model DIR", "none", "see --help"));
   r.model = parsed.text("model");
   r.precision = parse_precision(parsed.values["precision"].as<std::string>());
+  r.kernels = kernel_policy_from(parsed);
   r.generate.stop = parsed.texts("stop");
   if (std::ranges::count(r.generate.stop, "") > 0) throw ConfigError(expected_got("--stop", "a text", "an empty one"));
   r.generate.ignore_end = parsed.has("ignore-end");
@@ -114,6 +117,7 @@ std::string rate(const char* what, std::int64_t tokens, double seconds) {
 
 ExitCode print_texts(Request& r) {
   const StopSignals signals;
+  const KernelChoice choice(r.kernels);
   const fs::path folder = find_model_folder(r.model);
   const Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer.json");
   const std::unique_ptr<LanguageModel> model = load_model(folder);
@@ -150,7 +154,9 @@ ExitCode print_texts(Request& r) {
   }
   fmt::print(stderr, "{}{}; {}\n", interrupted ? "interrupted: " : "", rate("read", speed.read, speed.reading),
              rate("wrote", speed.written, speed.writing));
-  return interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
+  if (interrupted) return ExitCode::kInterrupted;
+  expect_forced_kernels_ran(r.kernels);
+  return ExitCode::kDone;
 }
 
 ExitCode run(int argc, char** argv) {

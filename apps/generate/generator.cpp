@@ -32,9 +32,6 @@ struct Sequence {
   GeneratedText result;
 };
 
-// Attention rotates queries and keys by their position and keeps them by it; all else does not know of positions.
-bool is_position_free(const ModelConfig& config) { return config.mixer == "mlstm" && config.swa_window == 0; }
-
 class Generation {
  public:
   Generation(LanguageModel& model, const Tokenizer& tokenizer, const GenerateOptions& options,
@@ -87,7 +84,7 @@ class Generation {
       together[position_free_ ? 0 : sequences_[i].ids.size()].push_back(i);
     std::vector<Group> groups;
     for (auto& [length, members] : together) {
-      std::vector<Row> rows;
+      std::vector<StateRow> rows;
       std::vector<DecodeState> states;
       const auto count = static_cast<std::int64_t>(members.size());
       Tensor logits = Tensor::empty({count, model_.config().vocab_size});
@@ -98,7 +95,7 @@ class Generation {
         if (interrupted_) return all_interrupted();
       }
       for (const DecodeState& state : states) rows.push_back({&state, 0});
-      groups.push_back({std::move(members), gather(rows), logits});
+      groups.push_back({std::move(members), DecodeState::gather(model_, rows), logits});
     }
     return groups;
   }
@@ -127,7 +124,7 @@ class Generation {
     const Tensor logits = group.logits.to(DType::f32);
     std::vector<std::int32_t> next;
     std::vector<std::size_t> still;
-    std::vector<Row> rows;
+    std::vector<StateRow> rows;
     for (std::size_t i = 0; i < group.live.size(); ++i) {
       const auto row = static_cast<std::int64_t>(i);
       Sequence& s = sequences_[group.live[i]];
@@ -145,7 +142,7 @@ class Generation {
       group.live.clear();
       return;
     }
-    if (fewer) group.state = gather(rows);
+    if (fewer) group.state = DecodeState::gather(model_, rows);
     group.logits = step(model_, Tensor::from_ids({static_cast<std::int64_t>(next.size())}, next), group.state);
   }
 
@@ -177,24 +174,6 @@ class Generation {
     return event.id;
   }
 
-  // Row `row` of each state, at the same position unless the model is position-free, as one state.
-  struct Row {
-    const DecodeState* state;
-    std::int64_t row;
-  };
-  DecodeState gather(const std::vector<Row>& rows) const {
-    DecodeState all(model_, static_cast<std::int64_t>(rows.size()));
-    all.advance(rows.front().state->position());
-    for (std::size_t slot = 0; slot < all.tensors().size(); ++slot) {
-      const Tensor& first = rows.front().state->tensors()[slot];
-      Tensor to = Tensor::empty(first.shape().with(0, static_cast<std::int64_t>(rows.size())), first.dtype());
-      for (std::size_t i = 0; i < rows.size(); ++i)
-        to.row(static_cast<std::int64_t>(i)).copy_from(rows[i].state->tensors()[slot].row(rows[i].row));
-      all.tensors()[slot] = to;
-    }
-    return all;
-  }
-
   LanguageModel& model_;
   const Tokenizer& tokenizer_;
   const GenerateOptions& options_;
@@ -213,8 +192,8 @@ Fields GenerateOptions::fields() {
   f.add("max-tokens", max_tokens, "tokens after the prompt at most").at_least(1).at_most(1e9);
   f.append(sampler.fields());
   f.add("seed", seed,
-        "of the random draws: the same model, prompt and settings give the same text, on any number of threads and "
-        "whatever the other prompts; another seed gives another text");
+        "of the random draws: the same model, prompt and settings give the same text, whatever the other prompts and, "
+        "with --backend cpu, on any number of threads; another seed gives another text");
   return f;
 }
 

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <functional>
 
+#include "blalm/apps/common/left_out.h"
+
 namespace blalm {
 namespace {
-
-constexpr std::size_t kNamed = 10;  // files that were left out
 
 using PartText = std::function<std::string(Part)>;
 
@@ -25,12 +25,6 @@ std::int64_t invalid_bytes(const PreparedData& data, Part part) {
   std::int64_t bytes = 0;
   for (const SourceReport& s : data.sources) bytes += (part == Part::train ? s.train : s.valid).invalid_bytes;
   return bytes;
-}
-
-const char* note(const SourceReport& s) {
-  if (s.capped) return "  (there is more)";
-  if (s.train.lines + s.valid.lines == 0) return "  (empty)";
-  return s.train.words + s.valid.words == 0 ? "  (only blank lines)" : "";
 }
 
 }  // namespace
@@ -58,8 +52,6 @@ std::string summary(const ReadyData& ready, const DataConfig& config, double sec
       row("tokens a word", [&](Part p) { return fmt::format("{:.3f}", PrepareReport::tokens_per_word(data.part(p))); });
   text +=
       row("bytes a token", [&](Part p) { return fmt::format("{:.3f}", PrepareReport::bytes_per_token(data.part(p))); });
-  if (data.train.blank_lines + data.valid.blank_lines > 0)
-    text += row("blank, left out", [&](Part p) { return grouped(data.part(p).blank_lines); });
   if (invalid_bytes(data, Part::train) + invalid_bytes(data, Part::valid) > 0)
     text += row("bytes not UTF-8", [&](Part p) { return grouped(invalid_bytes(data, p)); });
 
@@ -68,10 +60,8 @@ std::string summary(const ReadyData& ready, const DataConfig& config, double sec
   text += fmt::format("\n{:<{}}{:>16}{:>16}\n", "words of", width, "training", "validation");
   for (const SourceReport& s : data.sources)
     text += fmt::format("{:<{}}{:>16}{:>16}{}\n", s.path.filename().string(), width, grouped(s.train.words),
-                        grouped(s.valid.words), note(s));
-  if (!ready.left_out.empty())
-    text += fmt::format("{} left out of the folders, by their names no text: {}\n", ready.left_out.size(),
-                        some_of(ready.left_out, kNamed));
+                        grouped(s.valid.words), s.capped ? "  (there is more)" : "");
+  for (const std::string& sentence : what_was_left_out(ready)) text += sentence + "\n";
 
   const std::int64_t vocabulary = ready.tokenizer.vocab_size();
   const bool trained = config.tokenizer.empty();

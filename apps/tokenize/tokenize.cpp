@@ -1,10 +1,11 @@
 // blalm tokenize: from text files to a folder of prepared data with its tokenizer.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "blalm/apps/common/command.h"
-#include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/settings.h"
@@ -27,10 +28,19 @@ struct Request {
   fs::path out;
 };
 
+// What has an option of its own is told there; how blocks are read is a matter of training.
+bool shapes_text(const Field& f) {
+  return std::ranges::find(kTextKeys, f.key) != std::end(kTextKeys) ? f.key != "vocab_size" : f.key == "seed";
+}
+
 Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input, const std::vector<std::string>& valid,
               const std::vector<Setting>& settings) {
   Request r;
   apply_settings(settings, r.data.fields());
+  for (const Setting& s : settings)
+    if (s.path == "data.seq" || s.path == "data.shuffle")
+      throw ConfigError(
+          expected_got("blalm tokenize", "settings that shape prepared text", s.origin, "it is one of blalm train"));
   const auto put = [](std::vector<std::string>& into, const std::vector<std::string>& values, const char* option) {
     if (values.empty()) return;
     if (!into.empty())
@@ -57,18 +67,17 @@ Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input
 ExitCode prepare_folder(const Request& request) {
   const StopSignals signals;
   const auto start = std::chrono::steady_clock::now();
-  NewFolder folder(request.out);
   try {
     Progress progress;
     progress.update("reading");
     const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked);
-    folder.keep();
+    data.owned->keep();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     fmt::print("{}", summary(data, request.data, seconds.count()));
     return ExitCode::kDone;
   } catch (const Interrupted&) {
     fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' {}\n", request.out.string(),
-               folder.is_new() ? "was not made" : "is as it was");
+               fs::exists(request.out) ? "is as it was" : "was not made");
     return ExitCode::kInterrupted;
   }
 }
@@ -79,7 +88,7 @@ ExitCode run(int argc, char** argv) {
                 "Prepares text for training: trains a tokenizer or takes one, and writes token shards, data.json and "
                 "tokenizer.json into a folder.",
                 "tokenize --input corpus/*.txt.xz --valid dev/*.txt --vocab-size 8k --out data/babylm"};
-  page.settings = "Settings of the data:\n" + fields_help(defaults.fields());
+  page.settings = "Settings of the data, beside the options above:\n" + fields_help(defaults.fields(), shapes_text);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
   const std::vector<std::string> input = take_list(arguments, "input"), valid = take_list(arguments, "valid");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "blalm/core/error.h"
+#include "blalm/data/tokenizer/utf8.h"
 
 namespace blalm {
 namespace {
@@ -144,11 +145,11 @@ void EventFile::histogram(std::string_view tag, std::int64_t step, const Tensor&
 
 void EventFile::text(std::string_view tag, std::int64_t step, std::string_view text) {
   std::string plugin, metadata, tensor, v;
-  put_bytes(plugin, 1, "text");    // PluginData.plugin_name
-  put_bytes(metadata, 1, plugin);  // SummaryMetadata.plugin_data
-  put_integer(tensor, 1, 7);       // TensorProto.dtype = DT_STRING
-  put_bytes(tensor, 2, "");        // tensor_shape: a scalar
-  put_bytes(tensor, 8, text);      // string_val
+  put_bytes(plugin, 1, "text");                  // PluginData.plugin_name
+  put_bytes(metadata, 1, plugin);                // SummaryMetadata.plugin_data
+  put_integer(tensor, 1, 7);                     // TensorProto.dtype = DT_STRING
+  put_bytes(tensor, 2, "");                      // tensor_shape: a scalar
+  put_bytes(tensor, 8, utf8::made_valid(text));  // string_val, which TensorBoard decodes strictly
   put_bytes(v, 1, tag);
   put_bytes(v, 8, tensor);    // Value.tensor
   put_bytes(v, 9, metadata);  // Value.metadata

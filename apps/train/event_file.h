@@ -24,6 +24,7 @@ class EventFile {
   void scalar(std::string_view tag, std::int64_t step, double value);
   // 30 buckets between the smallest and the largest element; elements that are not finite are left out.
   void histogram(std::string_view tag, std::int64_t step, const Tensor& values);
+  // Bytes that are no UTF-8, as a model may write, become U+FFFD.
   void text(std::string_view tag, std::int64_t step, std::string_view text);
   void flush();
 

@@ -30,7 +30,8 @@ Fields TrainConfig::fields() {
   f.add("precision", precision, {"auto", "f32", "bf16"}, "of matrix products; auto: bf16 where the processor has AMX");
   f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
   f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time");
-  f.add("valid_every", valid_every, "steps between validations, or share of all steps; 0: only at the end");
+  f.add("valid_every", valid_every,
+        "steps between validations, or share of all steps; 0: only at the beginning and the end");
   f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0);
   f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
       .at_least(0);

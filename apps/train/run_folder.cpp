@@ -1,13 +1,9 @@
 #include "blalm/apps/train/run_folder.h"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -50,45 +46,23 @@ std::string start_in(const fs::path& file) {
 
 }  // namespace
 
-RunFolder::RunFolder(const fs::path& path, bool resume) : path_(path.has_filename() ? path : path.parent_path()) {
+RunFolder::RunFolder(const fs::path& folder, bool resume)
+    : owned_(folder.has_filename() ? folder : folder.parent_path(), "train") {
   if (has_config() && !resume)
-    throw ConfigError(expected_got("train", "a new run folder", fmt::format("'{}', which holds a run", path_.string()),
+    throw ConfigError(expected_got("train", "a new run folder", fmt::format("'{}', which holds a run", path().string()),
                                    "--resume auto continues it; --run DIR names another"));
-  std::error_code error;
-  fs::path made;
-  for (fs::path at = fs::absolute(path_).lexically_normal(); !fs::exists(at, error); at = at.parent_path()) made = at;
-  if (fs::create_directories(path_, error)) made_ = made;
-  if (error || !fs::is_directory(path_))
-    throw DataError(expected_got("train", fmt::format("a writable folder '{}'", path_.string()),
-                                 error ? error.message() : "a file"));
-  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ >= 0 && flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)  // some file systems have no locks
-    throw DataError(expected_got("train", fmt::format("'{}' for this process alone", path_.string()),
-                                 "another process that trains there",
-                                 "wait for it, or name another folder with --run"));
-  started_ = start_in(path_ / "run.json");
+  started_ = start_in(path() / "run.json");
   if (started_.empty()) started_ = utc_now();
 }
 
-RunFolder::~RunFolder() {
-  if (!made_.empty() && !kept_) {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-    // Folders above it only if they are empty: others may have put something there.
-    for (fs::path at = fs::absolute(path_).lexically_normal(); at != made_;)
-      if (at = at.parent_path(); !fs::remove(at, ignored)) break;
-  }
-  if (lock_ >= 0) ::close(lock_);
-}
-
 void RunFolder::write_config(RunConfig& config) const {
-  write_file_atomically(path_ / "config.toml",
+  write_file_atomically(path() / "config.toml",
                         "# All settings of this run, as they were resolved.\n" + config.to_toml());
 }
 
 void RunFolder::require_same_config(RunConfig& config) const {
   RunConfig stored;
-  stored.configure(read_settings(path_ / "config.toml"));
+  stored.configure(read_settings(path() / "config.toml"));
   stored.resolve_paths();
   const Fields now = config.fields(), then = stored.fields();
   std::vector<std::string> changed;
@@ -99,7 +73,7 @@ void RunFolder::require_same_config(RunConfig& config) const {
       changed.push_back(fmt::format("{} = {} (was {})", a.path(), a.get(), b.get()));
   }
   if (!changed.empty())
-    throw ConfigError(expected_got("resume", fmt::format("the settings of '{}'", path_.string()),
+    throw ConfigError(expected_got("resume", fmt::format("the settings of '{}'", path().string()),
                                    fmt::format("{}", fmt::join(changed, ", "))));
 }
 
@@ -121,7 +95,7 @@ void RunFolder::write_summary(const RunConfig& config, const std::string& state,
       {"peak_memory_bytes", peak_rss_bytes()},
   };
   summary.update(machine_json());
-  write_file_atomically(path_ / "run.json", summary.dump(2) + "\n");
+  write_file_atomically(path() / "run.json", summary.dump(2) + "\n");
 }
 
 void RunFolder::log(const std::string& line) const { append("log.txt", fmt::format("{}  {}\n", utc_now(), line)); }
@@ -130,6 +104,6 @@ void RunFolder::add_sample(std::int64_t step, const std::string& text) const {
   append("samples.txt", fmt::format("step {}\n{}\n\n", step, text));
 }
 
-void RunFolder::append(const char* file, const std::string& text) const { AppendFile(path_ / file).append(text); }
+void RunFolder::append(const char* file, const std::string& text) const { AppendFile(path() / file).append(text); }
 
 }  // namespace blalm

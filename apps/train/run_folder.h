@@ -5,22 +5,19 @@
 #include <string>
 
 #include "blalm/apps/train/run_config.h"
+#include "blalm/io/owned_folder.h"
 
 namespace blalm {
 
 class RunFolder {
  public:
-  // Makes the folder, or opens it when it is there and `resume`. ConfigError when it holds a run that is not to be
-  // resumed; DataError when it cannot be made, or when another process has it: two would write over each other's work.
-  RunFolder(const std::filesystem::path& path, bool resume);
-  // A folder that was made here goes again, with all that is in it, unless it is kept.
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
+  // Owns the folder, which goes again if it is new and not kept. ConfigError when it holds a run that is not to be
+  // resumed; DataError as OwnedFolder says: two processes would write over each other's work.
+  RunFolder(const std::filesystem::path& folder, bool resume);
 
-  const std::filesystem::path& path() const { return path_; }
-  bool has_config() const { return std::filesystem::exists(path_ / "config.toml"); }
-  void keep() { kept_ = true; }
+  const std::filesystem::path& path() const { return owned_.path(); }
+  bool has_config() const { return std::filesystem::exists(path() / "config.toml"); }
+  void keep() { owned_.keep(); }
   void write_config(RunConfig& config) const;
   // A run is continued with its own settings: ConfigError listing those that `config` has otherwise.
   void require_same_config(RunConfig& config) const;
@@ -33,11 +30,8 @@ class RunFolder {
  private:
   void append(const char* file, const std::string& text) const;
 
-  std::filesystem::path path_;
-  std::filesystem::path made_;  // the highest folder that was made here: path_ or one above it
-  bool kept_ = false;
+  OwnedFolder owned_;
   std::string started_;  // of the first process that trained here
-  int lock_ = -1;        // the folder itself, locked as long as this lives
 };
 
 }  // namespace blalm

@@ -105,6 +105,18 @@ std::size_t incomplete_suffix(std::string_view text) {
   return 0;
 }
 
+std::string made_valid(std::string_view text) {
+  std::string valid;
+  while (!text.empty()) {
+    const std::size_t good = valid_prefix(text);
+    valid += text.substr(0, good);
+    text.remove_prefix(good);
+    if (!text.empty()) append(0xFFFD, valid);
+    text.remove_prefix(invalid_prefix(text));
+  }
+  return valid;
+}
+
 std::string printable(std::string_view text) {
   std::string line;
   for (std::size_t at = 0; at < text.size();) {

@@ -24,6 +24,9 @@ std::size_t invalid_prefix(std::string_view text);
 // Number of bytes at the end (0 to 3) that begin a character which more bytes could still complete.
 std::size_t incomplete_suffix(std::string_view text);
 
+// Valid: each longest run of bytes in which no character begins becomes U+FFFD.
+std::string made_valid(std::string_view text);
+
 // In one line: control characters and invalid bytes as \n and \x1b.
 std::string printable(std::string_view text);
 // The same of the beginning, about `most` bytes, with "..." in place of the rest.

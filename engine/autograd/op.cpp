@@ -10,12 +10,6 @@
 #include "blalm/kernels/accumulate.h"
 
 namespace blalm {
-namespace {
-
-std::string place(const Location& where) { return fmt::format("{}:{}", where.file_name(), where.line()); }
-
-}  // namespace
-
 Op::Op(std::string_view name, std::span<const Var> inputs, Location where)
     : name_(name), where_(where), start_(std::chrono::steady_clock::now()) {
   if (InferenceMode::active()) return;  // records nothing, so needs nothing
@@ -65,7 +59,7 @@ std::vector<Var> Op::finish(std::span<const Tensor> outputs, std::vector<Tensor>
     if (t.defined() && t.storage()->inference)
       throw ConfigError(
           fmt::format("[{}] cannot save a tensor made in inference mode for backward (clone() it first), at {}", name_,
-                      place(where_)));
+                      where_.str()));
   const auto id = static_cast<NodeId>(tape_->nodes_.size());
   Node& node = tape_->nodes_.emplace_back();
   node.op = name_;
@@ -127,7 +121,7 @@ const Tensor& Backward::saved(int index) {
   if (s.tensor.defined() && s.tensor.version() != s.version)
     throw NumericError(
         fmt::format("[{}] a tensor saved for backward at {} was overwritten at {} (clone() it before writing)",
-                    node().op, place(node().where), place(s.tensor.storage()->last_write)));
+                    node().op, node().where.str(), s.tensor.storage()->last_write.str()));
   return s.tensor;
 }
 

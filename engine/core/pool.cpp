@@ -51,6 +51,13 @@ Storage* make_storage(std::size_t usable) {
 
 }  // namespace
 
+std::string Location::str() const { return fmt::format("{}:{}", file, line_number); }
+
+std::string Location::short_str() const {
+  const std::string text = str();
+  return text.substr(text.find_last_of('/') + 1);
+}
+
 struct Pool::Impl {
   mutable std::mutex mutex;
   std::unordered_map<std::size_t, std::vector<Storage*>> free;

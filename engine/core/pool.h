@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace blalm {
 
@@ -19,6 +20,8 @@ struct Location {
   }
   const char* file_name() const { return file; }
   unsigned line() const { return line_number; }
+  std::string str() const;        // "engine/ops/linear.cpp:42"
+  std::string short_str() const;  // "linear.cpp:42"
 };
 
 // What somebody worked out from the numbers of a storage and wants to find again. Goes when the storage does.

@@ -31,12 +31,6 @@ std::string outputs(const Tape& tape, const Node& node) {
   return text;
 }
 
-// "engine/ops/linear.cpp:42" as "linear.cpp:42".
-std::string place(const Location& where) {
-  const std::string_view path = where.file_name();
-  return fmt::format("{}:{}", path.substr(path.find_last_of('/') + 1), where.line());
-}
-
 }  // namespace
 
 std::string human_bytes(std::int64_t bytes) {
@@ -71,7 +65,7 @@ std::string table(const Tape& tape, TableOptions options) {
       row.push_back(fmt::format("{:.1f}", 1e6 * n.forward_seconds));
       row.push_back(fmt::format("{:.1f}", 1e6 * n.backward_seconds));
     }
-    if (options.places) row.push_back(place(n.where));
+    if (options.places) row.push_back(n.where.short_str());
     rows.push_back(std::move(row));
     forward += n.forward_seconds;
     backward += n.backward_seconds;

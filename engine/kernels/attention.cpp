@@ -12,10 +12,18 @@ const Kernel<AttentionBackwardArgs> attention_backward{
      {"eigen", always, eigen::declines_attention_backward, eigen::attention_backward},
      {"reference", always, accepts_all<AttentionBackwardArgs>, reference::attention_backward}}};
 
+namespace {
+
+// 1 + 2 + … + n; 0 for n <= 0.
+std::int64_t sum_to(std::int64_t n) { return n <= 0 ? 0 : n * (n + 1) / 2; }
+
+}  // namespace
+
 std::int64_t visible_pairs(const Band& band, std::int64_t first, std::int64_t queries) {
-  std::int64_t pairs = 0;
-  for (std::int64_t i = 0; i < queries; ++i) pairs += band.visible(first + i).count();
-  return pairs;
+  // Of the n keys up to its own position, a query sees all but those between the memory and the window: n - width.
+  const std::int64_t last = first + queries, width = band.window + band.memory;
+  const std::int64_t hidden = band.window == 0 ? 0 : sum_to(last - width) - sum_to(first - width);
+  return sum_to(last) - sum_to(first) - hidden;
 }
 
 }  // namespace blalm::kernels

@@ -116,9 +116,10 @@ TEST_CASE("scalars, histograms and texts come back") {
     file.histogram("weights", 8, Tensor::from<float>({5}, weights));
     file.histogram("nothing", 8, Tensor::from<float>({1}, std::span(weights).last(1)));
     file.text("samples", 9, "Once upon a time\n");
+    file.text("samples", 10, "caf\xC3\xA9\x80\xFF, cut \xE2\x82");
   }
   const std::vector<Message> events = events_in(folder.path);
-  REQUIRE(events.size() == 4);
+  REQUIRE(events.size() == 5);
   CHECK(events[0].text(3) == "brain.Event:2");
   for (const Message& e : events) CHECK(e.real(1) > 1.6e9);  // wall time
   CHECK(events[1].integers.find(2)->second == 7);
@@ -146,6 +147,7 @@ TEST_CASE("scalars, histograms and texts come back") {
   const Message text = events[3].inner(5).inner(1);
   CHECK(text.inner(8).text(8) == "Once upon a time\n");
   CHECK(text.inner(9).inner(1).text(1) == "text");
+  CHECK(events[4].inner(5).inner(1).inner(8).text(8) == "caf\xC3\xA9\xEF\xBF\xBD, cut \xEF\xBF\xBD");
 }
 
 TEST_CASE("a run writes what metrics.csv has, and histograms of every parameter; a resumed one says from where") {

@@ -153,6 +153,23 @@ TEST_CASE("generate takes the last checkpoint of a run, and bf16") {
   CHECK(contains(o, "wrote 5 tokens in"));
 }
 
+TEST_CASE("generate runs the kernels that are asked for; one that nothing runs is an error after the text") {
+  const std::string same = "--prompt 'The cat' --max-tokens 9 --ignore-end --temperature 0 ";
+  const std::string text = text_of(same);
+  for (const std::string kernels :
+       {"--backend cpu", "--composed", "--kernel matmul=reference --kernel embedding=reference"})
+    CHECK(text_of(same + kernels) == text);
+  for (const std::string more : {"--kernel rope=reference", "--composed --kernel rms_norm=reference"}) {
+    const std::string forced = more.substr(more.rfind(' ') + 1);
+    const Outcome o = run_blalm("generate " + model_folder() + " " + same + more);
+    CHECK(o.exit_code == 2);
+    CHECK(o.output.starts_with(text));
+    CHECK_MESSAGE(o.output.ends_with("\nblalm: [kernel] expected work that runs " + forced +
+                                     ", got none (--kernel had no effect)\n"),
+                  o.output);
+  }
+}
+
 TEST_CASE("generate says what is wrong") {
   const Folder folder;
   testing::save_small_model(folder.path / "no-tokenizer");
@@ -184,6 +201,11 @@ TEST_CASE("generate says what is wrong") {
         {good + "--stop ''", 2, "--stop"},
         {good + "--precision f16", 2, "f32 or bf16, got f16"},
         {good + "--threads -1", 2, "[threads]"},
+        {good + "--backend gpu", 2, "[backend] expected auto, cpu or onednn, got gpu"},
+        {good + "--kernel matmull=eigen", 2, "did you mean matmul?"},
+        {good + "--backend cpu --kernel matmul=onednn:f32", 2, "an implementation that the backend allows"},
+        {good + "--max-tokens 2 --kernel mlstm=amx:chunkwise", 2,
+         "blalm: [mlstm] implementation amx:chunkwise was asked for but declines: "},
         {good + "--temprature 1", 2, "did you mean --temperature?"},
         {good + "y", 2, "options only, got y"},
         {"--model /nowhere --prompt x", 3, "/nowhere"},

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -22,6 +23,13 @@ using testing::Outcome;
 using testing::run_blalm;
 
 void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+std::map<std::string, std::string> contents_of(const fs::path& folder) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : fs::directory_iterator(folder))
+    contents[entry.path().filename()] = testing::read_text(entry.path());
+  return contents;
+}
 
 // The numbers of a line of the summary.
 std::vector<std::string> fields_of(const std::string& output, const std::string& label) {
@@ -54,7 +62,7 @@ TEST_CASE("tokenize prepares a folder and reports exactly what is in it") {
   CHECK(fields_of(o.output, "tokens") ==
         std::vector<std::string>{grouped(data.train.tokens()), grouped(data.valid.tokens())});
   CHECK(fields_of(o.output, "a.txt") == std::vector<std::string>{"1,500", "0"});
-  CHECK(contains(o, "blank, left out"));
+  CHECK(contains(o, "blank lines left out: 2 of the training text, 0 of the validation text\n"));
   CHECK(contains(o, "tokens a word"));
   CHECK(contains(o, "bytes a token"));
   CHECK(contains(o, "seconds"));
@@ -127,7 +135,7 @@ TEST_CASE("stripped lines give the tokenizer and the tokens of text without whit
                   file);
 }
 
-TEST_CASE("tokenize names the files of a folder that it does not read, and those without words") {
+TEST_CASE("tokenize and train name the files of a folder that they do not read, and those without words") {
   const Folder folder;
   fs::create_directories(folder.path / "in" / "more");
   write(folder.path / "in" / "a.txt", testing::sentences(200));
@@ -137,11 +145,23 @@ TEST_CASE("tokenize names the files of a folder that it does not read, and those
   for (int i = 0; i < 12; ++i) write(folder.path / "in" / (std::to_string(i) + ".pdf"), "x");
   const Outcome o = run_blalm("tokenize --input " + folder / "in" + " --vocab-size 300 --out " + folder / "out");
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
-  CHECK(fields_of(o.output, "b.txt") == std::vector<std::string>{"0", "0", "(empty)"});
-  CHECK(contains(o, "(only blank lines)\n"));
-  CHECK(contains(o, "14 left out of the folders"));
-  CHECK(contains(o, "in/.d.txt', '"));
-  CHECK(contains(o, "6.pdf' and 4 more\n"));
+  CHECK(fields_of(o.output, "b.txt") == std::vector<std::string>{"0", "0"});
+  const std::string settings = " --data.vocab_size 300 --data.seq 16 --train.valid_blocks 1 --dry-run 1";
+  const Outcome trained = run_blalm("train --data.train " + folder / "in" + settings);
+  REQUIRE_MESSAGE(trained.exit_code == 0, trained.output);
+  const std::string in = (folder.path / "in").string();
+  const auto check_said = [&](const std::string& output, const std::string& label) {
+    for (const std::string& sentence :
+         {std::string("blank lines left out: 2 of the training text, 0 of the validation text\n"),
+          "no words in '" + in + "/b.txt' (empty), '" + in + "/c.txt' (only blank lines)\n",
+          "14 left out of the folders, by their names no text: '" + in + "/.d.txt', '"})
+      CHECK_MESSAGE(contains(output, "\n" + label + sentence), output);
+    CHECK(contains(output, "6.pdf' and 4 more\n"));
+  };
+  check_said(o.output, "");
+  check_said(trained.output, "data       ");
+  // Prepared before, there is nothing to say.
+  CHECK_FALSE(contains(run_blalm("train --data.train " + folder / "out" + settings), "left out"));
   CHECK(read_prepared(folder.path / "out").sources.size() == 3);
 }
 
@@ -152,6 +172,14 @@ TEST_CASE("a vocabulary larger than the text supports is said, not an error") {
                               folder / "out");
   CHECK(o.exit_code == 0);
   CHECK(contains(o, "(of 16,000 asked for: the text has no more pairs)"));
+}
+
+TEST_CASE("tokenize --help lists the settings that shape text, and no other") {
+  const std::string help = run_blalm("tokenize --help").output;
+  for (const char* key : {"words", "separator", "bos", "eos", "valid_share", "json_field", "strip_lines", "seed"})
+    CHECK_MESSAGE(contains(help, std::string("--data.") + key + " "), key);
+  for (const char* key : {"train", "valid", "tokenizer", "vocab_size", "seq", "shuffle"})
+    CHECK_MESSAGE(!contains(help, std::string("--data.") + key + " "), key);
 }
 
 TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
@@ -168,6 +196,7 @@ TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
         {out + "--input", 2, "one or more values"},
         {in + out + "--vocab-size 100", 2, "259"},
         {in + out + "--vocab-size many", 2, "whole number, got many"},
+        {in + out + "--data.seq 128", 2, "settings that shape prepared text, got --data.seq"},
         {in + out + "--data.separater bos", 2, "did you mean data.separator?"},
         {in + out + "--vocab-size 300 --tokenizer " + folder / "plain.json", 2, "has its own size"},
         {in + out + "--data.train x.txt", 2, "--input"},
@@ -203,6 +232,43 @@ TEST_CASE("tokenize refuses prepared data as its input, and may write over older
   // A failure leaves a folder that was there, but nothing in it that could be opened.
   write(folder.path / "plain.json", "{}");
   CHECK(run_blalm("tokenize --input " + folder / "a.txt:0").exit_code == 2);
+}
+
+TEST_CASE("two programs at once on one folder: the second is refused in one line, and nothing is lost or mixed") {
+  const Folder folder;
+  std::map<std::string, std::map<std::string, std::string>> alone;
+  const auto arguments = [&](const std::string& text, const std::string& out) {
+    return "tokenize --input " + folder / (text + ".txt") + " --vocab-size 300 --out " + folder / out;
+  };
+  for (const std::string text : {"a", "b"}) {
+    write(folder.path / (text + ".txt"), testing::sentences(text == "a" ? 20'000 : 30'000, text == "a" ? 1 : 2));
+    REQUIRE(run_blalm(arguments(text, text)).exit_code == 0);
+    alone[text] = contents_of(folder.path / text);
+  }
+  const std::string refusal = "blalm: [data] expected '" + (folder.path / "out").string() +
+                              "' for this process alone, got another process that writes there (wait for it, or name "
+                              "another folder)\n";
+  // Who holds the folder may be at anything.
+  fs::create_directory(folder.path / "out");
+  const int other = open((folder.path / "out").c_str(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(flock(other, LOCK_EX | LOCK_NB) == 0);
+  const Outcome refused = run_blalm(arguments("a", "out"), testing::kStandardError);
+  CHECK(refused.exit_code == 3);
+  CHECK(refused.output == refusal);
+  CHECK(fs::is_empty(folder.path / "out"));
+  close(other);
+
+  // New, or with data in it, the folder holds what one of the two makes alone.
+  for (int round = 0; round < 6; ++round) {
+    CAPTURE(round);
+    if (round % 2 == 0) fs::remove_all(folder.path / "out");
+    const Outcome o =
+        run_blalm(arguments("a", "out") + " 2>&1 >/dev/null & '" BLALM_BUILD_DIR "/blalm' " + arguments("b", "out"),
+                  "2>&1 >/dev/null; wait");
+    CHECK_MESSAGE((o.output.empty() || o.output == refusal), o.output);
+    const auto made = contents_of(folder.path / "out");
+    CHECK((made == alone["a"] || made == alone["b"]));
+  }
 }
 
 TEST_CASE("a full file-size limit is an error that leaves nothing") {
@@ -253,12 +319,7 @@ TEST_CASE("Ctrl-C leaves earlier data as it was, and says so") {
   write(folder.path / "b.txt", testing::sentences(300000, 2));
   const std::string out = " --vocab-size 300 --out " + folder / "out";
   REQUIRE(run_blalm("tokenize --input " + folder / "a.txt" + out).exit_code == 0);
-  const auto files = [&] {
-    std::map<std::string, std::string> contents;
-    for (const auto& entry : fs::directory_iterator(folder.path / "out"))
-      contents[entry.path().filename()] = testing::read_text(entry.path());
-    return contents;
-  };
+  const auto files = [&] { return contents_of(folder.path / "out"); };
   const auto before = files();
   int interrupted = 0;
   for (const char* seconds : {"0.02", "0.05", "0.1", "0.15", "0.2", "0.3"}) {

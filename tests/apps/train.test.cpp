@@ -146,7 +146,7 @@ TEST_CASE("a run folder is one process's at a time") {
   REQUIRE(flock(other, LOCK_EX | LOCK_NB) == 0);
   const Outcome o = run_blalm(train_arguments(folder, "a", "--optim.steps 2 --resume auto"));
   CHECK(o.exit_code == 3);
-  CHECK_MESSAGE(contains(o.output, "got another process that trains there"), o.output);
+  CHECK_MESSAGE(contains(o.output, "got another process that writes there"), o.output);
   ::close(other);
   CHECK(run_blalm(train_arguments(folder, "a", "--optim.steps 2 --resume auto")).exit_code == 0);
 }
@@ -172,15 +172,45 @@ TEST_CASE("a run is continued from any folder") {
   }
 }
 
-TEST_CASE("a run that cannot begin leaves no folder") {
+TEST_CASE("a run that cannot begin leaves no folder, and nothing in one that was there") {
   const Folder folder;
-  std::ofstream(folder.path / "empty.txt");
-  CHECK(run_blalm("train --data.train " + folder / "empty.txt" + " --run " + folder / "new/runs/x/").exit_code == 3);
+  write(folder.path / "empty.txt", "");
+  write(folder.path / "binary.txt", std::string("a\0b", 3));
+  fs::create_directories(folder.path / "no-text");
+  fs::create_directories(folder.path / "no-data");
+  write(folder.path / "no-data" / "data.json", "{}");
+  REQUIRE(run_blalm("tokenize --input " + testing::text_file(folder) + " --vocab-size 300 --out " + folder / "cut")
+              .exit_code == 0);
+  fs::resize_file(folder.path / "cut" / "train-00000.bin", 100);
+  testing::small_tokenizer({"<pad>"}).save(folder.path / "plain.json");
+  const std::string text = " --data.train " + testing::text_file(folder),
+                    plain = "--data.tokenizer " + folder / "plain.json";
+  for (const std::string& wrong :
+       {" --data.train " + folder / "nowhere.txt", " --data.train " + folder / "empty.txt",
+        " --data.valid_share 0 --data.train " + folder / "empty.txt",
+        " --data.valid_share 0 --data.train " + folder / "binary.txt", " --data.train " + folder / "no-text",
+        " --data.train " + folder / "no-data", " --data.train " + folder / "cut",
+        text + " --data.tokenizer " + folder / "nowhere.json", text + " --data.tokenizer " + folder / "empty.txt",
+        text + " " + plain, text + " --data.valid " + folder / "empty.txt", text + " --data.seq 1M",
+        text + " --train.patience 3 --train.valid_every 0",
+        text + " --data.separator none --train.prompts ',' " + plain}) {
+    CAPTURE(wrong);
+    // New with those above it, there, and once in other spellings and new in one that is there.
+    std::vector<std::string> runs = {"new/runs/x/", "there"};
+    if (contains(wrong, "nowhere.txt")) runs.insert(runs.end(), {"new/a/../x", "new/.", "there/x"});
+    for (const std::string& run : runs) {
+      CAPTURE(run);
+      fs::create_directories(folder.path / "there");
+      const Outcome o = run_blalm("train --run " + folder / run + wrong);
+      CHECK((o.exit_code == 2 || o.exit_code == 3));
+      CHECK_MESSAGE(contains(error_of(o), "expected"), o.output);
+      CHECK_FALSE(fs::exists(folder.path / "new"));
+      CHECK(fs::is_empty(folder.path / "there"));
+    }
+  }
+  const Outcome long_name = run_blalm("train --run " + folder / ("new/" + std::string(300, 'x')) + text);
+  CHECK(long_name.exit_code == 3);
   CHECK_FALSE(fs::exists(folder.path / "new"));
-  // What was there before stays.
-  fs::create_directories(folder.path / "runs" / "x");
-  CHECK(run_blalm("train --data.train " + folder / "empty.txt" + " --run " + folder / "runs/x").exit_code == 3);
-  CHECK(fs::exists(folder.path / "runs" / "x"));
 }
 
 TEST_CASE("the loss that is shown is a mean from the first step on, and goes on after a resume") {
@@ -195,13 +225,49 @@ TEST_CASE("the loss that is shown is a mean from the first step on, and goes on 
   CHECK(position.recent_loss() == doctest::Approx(2).epsilon(1e-12));
 }
 
+TEST_CASE("train runs the kernels that are asked for; one that declines or that nothing runs is an error") {
+  const Folder folder;
+  const std::string short_run = "--optim.steps 2 --train.sample_every 0 --train.histogram_every 0 ";
+  REQUIRE(run_blalm(train_arguments(folder, "usual", short_run)).exit_code == 0);
+  for (const std::string kernels : {"--backend cpu", "--composed", "--kernel matmul=reference"}) {
+    CAPTURE(kernels);
+    const Outcome o = run_blalm(train_arguments(folder, "run" + kernels.substr(2, 4), short_run + kernels));
+    CHECK_MESSAGE(o.exit_code == 0, o.output);
+    const double loss = std::stod(metrics_of(folder.path / ("run" + kernels.substr(2, 4))).back().at(4));
+    CHECK(loss == doctest::Approx(std::stod(metrics_of(folder.path / "usual").back().at(4))).epsilon(1e-4));
+  }
+  for (const auto& [kernels, words] :
+       {std::pair<std::string, std::string>{"--backend gpu", "[backend] expected auto, cpu or onednn, got gpu"},
+        {"--kernel matmull=eigen", "did you mean matmul?"},
+        {"--backend cpu --kernel matmul=onednn:f32", "an implementation that the backend allows"}}) {
+    const Outcome o = run_blalm(train_arguments(folder, "x", short_run + kernels));
+    const std::string expected = words;  // clang++ 14 captures no structured binding
+    CHECK(o.exit_code == 2);
+    CHECK_MESSAGE(contains(error_of(o), expected), o.output);
+    CHECK_FALSE(fs::exists(folder.path / "x"));
+  }
+  const Outcome declined = run_blalm(train_arguments(folder, "y", short_run + "--kernel mlstm=amx:chunkwise"));
+  CHECK(declined.exit_code == 2);
+  CHECK_MESSAGE(contains(error_of(declined), "[mlstm] implementation amx:chunkwise was asked for but declines: "),
+                declined.output);
+  // After the work, which is saved.
+  const Outcome idle = run_blalm(train_arguments(folder, "z", short_run + "--composed --kernel rms_norm=reference"));
+  CHECK(idle.exit_code == 2);
+  CHECK_MESSAGE(
+      error_of(idle) == "blalm: [kernel] expected work that runs rms_norm=reference, got none (--kernel had no effect)",
+      idle.output);
+  CHECK(fs::exists(folder.path / "z" / "last" / "DONE"));
+}
+
 TEST_CASE("--help says what is true without arguments, and what each option takes") {
   const std::string help = run_blalm("train --help").output;
   for (const char* words : {"--optim.optimizer muon", "--data.vocab_size 4000", "--data.train PATH,...", "--run DIR",
                             "--dry-run N", "--optim.lr X", "--train.batch N", "--data.shuffle BOOL",
-                            "--train.valid_every N|N%", "--preset NAME", "mean loss of about the last 20 steps"})
+                            "--train.valid_every N|N%", "--preset NAME", "mean loss of about the last 20 steps",
+                            "--backend NAME", "--kernel KERNEL=NAME", "in training those of the tokenizer"})
     CHECK_MESSAGE(contains(std::regex_replace(help, std::regex("\\s+"), " "), words), words);
-  CHECK_FALSE(contains(help, " arg "));
+  for (const char* command : {"train", "generate", "tokenize"})
+    CHECK_FALSE(contains(run_blalm(std::string(command) + " --help"), " arg "));
 }
 
 TEST_CASE("wrong settings are usage errors, wrong data is a data error, each in one line") {

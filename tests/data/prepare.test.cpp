@@ -172,6 +172,29 @@ TEST_CASE("a preparation that fails leaves the one before it as it was") {
   CHECK(stream_text(folder / "out", Part::train) == "<s>other words, and more of them");
 }
 
+TEST_CASE("a folder is prepared by one at a time: another is refused, and what the first one does is whole") {
+  TempFolder folder;
+  write_plainly(folder / "a.txt", "some words\n");
+  write_plainly(folder / "b.txt", "other words, and more of them\n");
+  prepare(whole_file(folder / "a.txt"), byte_encoder(), folder / "alone");
+  std::vector<std::string> refused;
+  const auto prepare_other = [&] {
+    refused.push_back(
+        message_of<DataError>([&] { prepare(whole_file(folder / "b.txt"), byte_encoder(), folder / "out"); }));
+  };
+  PrepareOptions options;
+  options.progress = [&](const PrepareProgress&) { prepare_other(); };
+  options.write_beside = [&](const std::filesystem::path&) { prepare_other(); };
+  prepare(whole_file(folder / "a.txt"), byte_encoder(), folder / "out", options);
+  CHECK(refused == std::vector<std::string>(2, fmt::format("[write] expected '{}' for this process alone, got another "
+                                                           "process that writes there (wait for it, or name another "
+                                                           "folder)",
+                                                           (folder / "out").string())));
+  CHECK(files_of(folder / "out") == files_of(folder / "alone"));
+  prepare_other();  // now it may
+  CHECK(stream_text(folder / "out", Part::train) == "<s>other words, and more of them");
+}
+
 TEST_CASE("data that was interrupted or has no words cannot be opened") {
   TempFolder folder;
   write_plainly(folder / "a.txt", "some words\n");

@@ -55,6 +55,16 @@ TEST_CASE("text is told from bytes") {
   CHECK(utf8::valid_prefix(text.substr(0, valid)) == valid);
 }
 
+TEST_CASE("bytes that are no text become one replacement character a run") {
+  CHECK(utf8::made_valid("") == "");
+  CHECK(utf8::made_valid("a, é and 你\n") == "a, é and 你\n");
+  CHECK(utf8::made_valid("\xFF\x80 one, \xE4\xBD\xE4\xBD\xA0 two, \xC3") == "\uFFFD one, \uFFFD你 two, \uFFFD");
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string text = utf8::made_valid(std::string(2, static_cast<char>(byte)) + "x");
+    CHECK(utf8::valid_prefix(text) == text.size());
+  }
+}
+
 TEST_CASE("every byte has one character, printable and its own") {
   std::set<char32_t> seen;
   std::string all;

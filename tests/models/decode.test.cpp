@@ -166,6 +166,47 @@ TEST_CASE("a batch decodes as its sequences do alone") {
   }
 }
 
+TEST_CASE("sequences of several states go on together as they do alone, whatever room their states have") {
+  for (const char* preset : {"transformer", "full", "mlstm"}) {
+    CAPTURE(preset);
+    LanguageModel model(small_config(preset));
+    perturb(model);
+    constexpr std::int64_t kRead = 5, kSteps = 4;
+    const Tensor ids = random_ids(3, kRead + kSteps, 41);
+    const auto of = [&](std::int64_t sequence) { return ids.rows(sequence, sequence + 1); };
+    // The same position in one piece, in two, and as the second row of a batch token by token: 5, 6 and 8 rows.
+    DecodeState one(model, 1), two(model, 1), batch(model, 2);
+    prefill(model, columns(of(0), 0, kRead), one);
+    prefill(model, columns(of(1), 0, 3), two);
+    prefill(model, columns(of(1), 3, kRead), two);
+    for (std::int64_t t = 0; t < kRead; ++t) step(model, column(ids.rows(1, 3), t), batch);
+    if (std::string_view(preset) == "transformer") {
+      CHECK(one.tensors()[0].dim(1) == 5);
+      CHECK(two.tensors()[0].dim(1) == 6);
+      CHECK(batch.tensors()[0].dim(1) == 8);
+    }
+    const std::vector<StateRow> rows = {{&one, 0}, {&two, 0}, {&batch, 1}};
+    DecodeState all = DecodeState::gather(model, rows);
+    CHECK(all.batch() == 3);
+    CHECK(all.position() == one.position());
+    const Tensor expected = logits(model, ids);
+    for (std::int64_t t = kRead; t < kRead + kSteps; ++t)
+      CHECK(distance(step(model, column(ids, t), all), at_position(expected, t)) < 1e-4);
+    CHECK(one.position() == kRead + model.config().meta_tokens());  // those it came from stay as they are
+
+    CHECK_THROWS_WITH_AS(DecodeState::gather(model, std::vector<StateRow>{{&one, 1}}),
+                         "[decode] expected a row of a batch of 1, got 1", ShapeError);
+    const std::vector<StateRow> apart = {{&one, 0}, {&all, 0}};
+    if (is_position_free(model.config()))
+      CHECK(DecodeState::gather(model, apart).batch() == 2);
+    else
+      CHECK_THROWS_WITH_AS(DecodeState::gather(model, apart), "[decode] expected states at position 5, got one at 9",
+                           ShapeError);
+    LanguageModel other(small_config("swa"));
+    CHECK_THROWS_AS(DecodeState::gather(other, rows), ConfigError);
+  }
+}
+
 TEST_CASE("states of other models are refused") {
   LanguageModel model(small_config("full")), other(small_config("swa"));
   DecodeState state(model, 2);

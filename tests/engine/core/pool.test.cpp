@@ -11,6 +11,14 @@
 
 namespace blalm {
 
+TEST_CASE("a place in the source is written with its folder and without") {
+  const Location here{"engine/ops/linear.cpp", 42}, bare{"main.cpp", 7};
+  CHECK(here.str() == "engine/ops/linear.cpp:42");
+  CHECK(here.short_str() == "linear.cpp:42");
+  CHECK(bare.str() == "main.cpp:7");
+  CHECK(bare.short_str() == "main.cpp:7");
+}
+
 TEST_CASE("a repeated pattern of allocations asks the system for nothing new") {
   const auto step = [] {
     std::vector<Tensor> kept;

@@ -166,6 +166,21 @@ TEST_CASE("attention: tiles equal plain loops for every window and memory") {
       }
 }
 
+TEST_CASE("attention: visible pairs are those that a loop over the queries counts") {
+  for (const std::int64_t window : {0, 1, 2, 5, 40})
+    for (const std::int64_t memory : {0, 1, 3, 50})
+      for (const std::int64_t first : {0, 1, 4, 5, 6, 30})
+        for (const std::int64_t queries : {0, 1, 2, 7, 33}) {
+          const kernels::Band band{window, memory};
+          std::int64_t pairs = 0;
+          for (std::int64_t i = 0; i < queries; ++i) pairs += band.visible(first + i).count();
+          INFO("window ", window, ", memory ", memory, ", first ", first, ", queries ", queries);
+          CHECK(kernels::visible_pairs(band, first, queries) == pairs);
+        }
+  CHECK(kernels::visible_pairs({}, 0, std::int64_t{1} << 30) ==
+        (std::int64_t{1} << 29) * ((std::int64_t{1} << 30) + 1));
+}
+
 TEST_CASE("attention: a window that holds all positions is full attention") {
   Rng rng(5);
   const std::int64_t T = 150;

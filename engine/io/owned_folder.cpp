@@ -1,0 +1,85 @@
+#include "blalm/io/owned_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "blalm/core/error.h"
+
+namespace blalm {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::error_code last_error() { return {errno, std::generic_category()}; }
+
+}  // namespace
+
+OwnedFolder::OwnedFolder(fs::path path, std::string where) : path_(std::move(path)), where_(std::move(where)) {
+  try {
+    do make();
+    while (!lock());
+    if (::faccessat(AT_FDCWD, path_.c_str(), W_OK | X_OK, AT_EACCESS) != 0) cannot_write(last_error());
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+OwnedFolder::~OwnedFolder() { release(); }
+
+void OwnedFolder::cannot_write(const std::error_code& error) const {
+  throw DataError(expected_got(where_, fmt::format("a folder that can be written, '{}'", path_.string()),
+                               fmt::format("'{}'", error.message())));
+}
+
+void OwnedFolder::make() {
+  if (path_.empty()) cannot_write(std::make_error_code(std::errc::no_such_file_or_directory));
+  fs::path at;
+  for (const fs::path& part : path_) {
+    at /= part;
+    std::error_code error;
+    if (fs::is_directory(at, error)) continue;
+    if (fs::create_directory(at, error)) made_.push_back(at);
+    if (error == std::errc::file_exists) error = std::make_error_code(std::errc::not_a_directory);
+    if (error) cannot_write(error);
+  }
+}
+
+bool OwnedFolder::lock() {
+  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0 && errno == ENOENT) return false;
+  if (lock_ < 0) cannot_write(last_error());
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    made_.clear();  // whoever has it needs it
+    throw DataError(expected_got(where_, fmt::format("'{}' for this process alone", path_.string()),
+                                 "another process that writes there", "wait for it, or name another folder"));
+  }
+  // Who had the lock before may have removed the folder: then this is the lock of one that has no name any more.
+  struct stat locked {
+  }, named{};
+  if (::fstat(lock_, &locked) == 0 && ::stat(path_.c_str(), &named) == 0 && locked.st_ino == named.st_ino &&
+      locked.st_dev == named.st_dev)
+    return true;
+  ::close(std::exchange(lock_, -1));
+  return false;
+}
+
+void OwnedFolder::release() noexcept {
+  std::error_code ignored;
+  for (std::size_t i = made_.size(); i-- > 0;) {
+    if (i + 1 == made_.size())
+      fs::remove_all(made_[i], ignored);
+    else
+      fs::remove(made_[i], ignored);
+  }
+  made_.clear();
+  if (lock_ >= 0) ::close(std::exchange(lock_, -1));
+}
+
+}  // namespace blalm

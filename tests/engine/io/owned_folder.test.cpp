@@ -1,0 +1,83 @@
+#include "blalm/io/owned_folder.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <optional>
+
+#include "blalm/core/error.h"
+#include "tests/engine/io/support.h"
+
+using namespace blalm;
+using namespace blalm::test;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string refusal(const fs::path& path) {
+  return message_of<DataError>([&] { const OwnedFolder folder(path, "here"); });
+}
+
+}  // namespace
+
+TEST_CASE("a folder that is made goes again with those above it, unless it is kept; what was there stays") {
+  TempFolder folder;
+  for (const char* name : {"a", "a/b/c", "a/b/", "a/.", "a/../b", "a//b/../c"}) {
+    CAPTURE(name);
+    {
+      const OwnedFolder owned(folder / name, "here");
+      write_plainly(owned.path() / "file", "x");
+      CHECK(fs::exists(folder / name));
+    }
+    CHECK(folder.listing().empty());
+  }
+  {
+    const OwnedFolder owned(folder / "a/b/c", "here");
+    write_plainly(folder / "a/other", "x");  // of somebody else
+  }
+  CHECK(fs::exists(folder / "a/other"));
+  CHECK_FALSE(fs::exists(folder / "a/b"));
+  { const OwnedFolder there(folder / "a", "here"); }
+  CHECK(fs::exists(folder / "a/other"));
+  {
+    OwnedFolder owned(folder / "a/b/c", "here");
+    owned.keep();
+  }
+  CHECK(fs::exists(folder / "a/b/c"));
+}
+
+TEST_CASE("a folder has one owner at a time, and who is refused takes nothing away") {
+  TempFolder folder;
+  std::optional<OwnedFolder> first(std::in_place, folder / "a/b", "here");
+  CHECK(refusal(folder / "a/b") == "[here] expected '" + (folder / "a/b").string() +
+                                       "' for this process alone, got another process that writes there (wait for it, "
+                                       "or name another folder)");
+  CHECK(fs::exists(folder / "a/b"));
+  CHECK(refusal(folder / "a") == "nothing was thrown");  // the folder above is another
+  CHECK(fs::exists(folder / "a/b"));
+  first.reset();
+  CHECK(refusal(folder / "a/b") == "nothing was thrown");
+  CHECK(folder.listing().empty());
+}
+
+TEST_CASE("a folder that cannot be written is named with the reason, and what was made on the way goes") {
+  TempFolder folder;
+  write_plainly(folder / "file", "");
+  const auto expected = [](const fs::path& path, const std::string& reason) {
+    return "[here] expected a folder that can be written, '" + path.string() + "', got '" + reason + "'";
+  };
+  CHECK(refusal(folder / "file") == expected(folder / "file", "Not a directory"));
+  CHECK(refusal(folder / "file/a") == expected(folder / "file/a", "Not a directory"));
+  CHECK(refusal("") == expected("", "No such file or directory"));
+  const fs::path long_name = folder / ("a/b/" + std::string(300, 'x'));
+  CHECK(refusal(long_name) == expected(long_name, "File name too long"));
+  CHECK(folder.listing() == std::set<std::string>{"file"});
+
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  fs::create_directory(folder / "locked");
+  REQUIRE(::chmod((folder / "locked").c_str(), 0555) == 0);
+  const AsUnprivileged nobody;
+  CHECK(refusal(folder / "locked") == expected(folder / "locked", "Permission denied"));
+  CHECK(refusal(folder / "locked/a") == expected(folder / "locked/a", "Permission denied"));
+}
