@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <new>
 #include <vector>
 
 #include "blalm/kernels/amx/gemm.h"
@@ -14,6 +15,22 @@
 namespace blalm::kernels::amx {
 
 inline constexpr std::int64_t padded(std::int64_t n) { return blocks(n) * kBlock; }
+
+// Memory that begins where a cache line does: a tile's rows then lie in one line each.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+
+  LineAllocator() = default;
+  template <class U>
+  LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, kLine); }
+  bool operator==(const LineAllocator&) const { return true; }
+};
+using Floats = std::vector<float, LineAllocator<float>>;
+using Halves = std::vector<BFloat16, LineAllocator<BFloat16>>;
 
 // An operand in tile order, packed by one thread.
 class Packed {
@@ -36,18 +53,18 @@ class Packed {
   Left left() const { return Left::packed(data_.data(), depth_); }
 
  private:
-  std::vector<BFloat16> data_;
+  Halves data_;
   std::int64_t depth_ = 0, width_blocks_ = 0;
 };
 
 // The gates of a chunk of `size` positions (spec §5.5): b_t = Σ log σ(f), x_t = b_t - m_t, y_s = i_s - b_s.
 struct ChunkGates {
   std::int64_t size = 0;
-  std::vector<float> x, y;     // the exponent of D_ts is x_t + y_s
-  std::vector<float> m, beta;  // m_t, β_t
-  std::vector<float> log_f;
-  std::vector<float> omega;  // ω_s, the last row of D
-  float gamma = 0;           // β of the last position
+  Floats x, y;     // the exponent of D_ts is x_t + y_s
+  Floats m, beta;  // m_t, β_t
+  Floats log_f;
+  Floats omega;     // ω_s, the last row of D
+  float gamma = 0;  // β of the last position
 
   // Reads gates `stride` apart that follow a state stabilised by m_before. m_t is chosen, or read from `kept`.
   void start(const float* i, const float* f, const float* kept, std::int64_t stride, std::int64_t count,
@@ -81,9 +98,6 @@ struct ChunkGates {
     for (std::int64_t s = t + 1; s < end; ++s) row[s] = 0;
   }
 };
-
-using Floats = std::vector<float>;
-using Halves = std::vector<BFloat16>;
 
 inline std::size_t area(std::int64_t rows, std::int64_t cols) { return static_cast<std::size_t>(rows * cols); }
 
