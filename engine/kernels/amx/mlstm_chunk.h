@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "blalm/kernels/amx/gemm.h"
+#include "blalm/kernels/amx/rows.h"
 #include "blalm/kernels/mlstm_math.h"
 #include "blalm/kernels/mlstm_view.h"
 #include "blalm/kernels/vector_math.h"
@@ -57,10 +58,11 @@ class Packed {
   std::int64_t depth_ = 0, width_blocks_ = 0;
 };
 
-// The gates of a chunk of `size` positions (spec §5.5): b_t = Σ log σ(f), x_t = b_t - m_t, y_s = i_s - b_s.
+// The gates of a chunk of `size` positions (spec §5.5): b_t = Σ log σ(f), x_t = (b_t - m_t) / ln 2,
+// y_s = (i_s - b_s) / ln 2.
 struct ChunkGates {
   std::int64_t size = 0;
-  Floats x, y;     // the exponent of D_ts is x_t + y_s
+  Floats x, y;     // D_ts = 2^(x_t + y_s)
   Floats m, beta;  // m_t, β_t
   Floats log_f;
   Floats omega;     // ω_s, the last row of D
@@ -81,21 +83,19 @@ struct ChunkGates {
       const double after = i[t * stride] - b;
       highest = std::max(highest, after);
       m[at] = kept != nullptr ? kept[t * stride] : static_cast<float>(b + highest);
-      x[at] = static_cast<float>(b - m[at]);
-      y[at] = static_cast<float>(after);
+      x[at] = static_cast<float>(b - m[at]) * kLog2e;
+      y[at] = static_cast<float>(after) * kLog2e;
       beta[at] = static_cast<float>(b - m[at] + m_before);
     }
     for (float& value : beta) value = vec::exp(value);
     gamma = beta[static_cast<std::size_t>(size - 1)];
-    decay_row(size - 1, omega.data());
+    for (std::int64_t s = 0; s < size; s += kLanes) _mm512_store_ps(omega.data() + s, decay(size - 1, s));
   }
 
-  // D_ts for s ≤ t; nothing is written behind the next multiple of 16.
-  void decay_row(std::int64_t t, float* row) const {
-    const float from = x[static_cast<std::size_t>(t)];
-    const std::int64_t end = (t + 16) / 16 * 16;
-    for (std::int64_t s = 0; s < end; ++s) row[s] = vec::exp(from + y[static_cast<std::size_t>(s)]);
-    for (std::int64_t s = t + 1; s < end; ++s) row[s] = 0;
+  // D_ts for s to s + 15, 0 where s > t; s is a multiple of 16.
+  __m512 decay(std::int64_t t, std::int64_t s) const {
+    const __m512 exponent = _mm512_add_ps(_mm512_set1_ps(x[static_cast<std::size_t>(t)]), _mm512_load_ps(y.data() + s));
+    return _mm512_maskz_mov_ps(first_lanes(t + 1 - s), exp2(exponent));
   }
 };
 

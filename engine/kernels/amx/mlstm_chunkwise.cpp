@@ -53,15 +53,13 @@ class Forward {
     product(multiply, packed_.right_of(left_of(Q)), scores_, size, width);
     weights_.resize(area(size, width));
     sums_.assign(static_cast<std::size_t>(size), 0);
-    decay_.resize(static_cast<std::size_t>(width));
     for (std::int64_t t = 0; t < size; ++t) {
       const float* s = scores_.data() + t * width;
       BFloat16* w = weights_.data() + t * width;
-      gates_.decay_row(t, decay_.data());
       __m512 sum = _mm512_setzero_ps();
       std::int64_t j = 0;
       for (; j <= t; j += 16) {
-        const __m512 decayed = _mm512_mul_ps(_mm512_loadu_ps(s + j), _mm512_loadu_ps(decay_.data() + j));
+        const __m512 decayed = _mm512_mul_ps(_mm512_load_ps(s + j), gates_.decay(t, j));
         narrow(_mm512_mul_ps(_mm512_set1_ps(scale_), decayed), w + j);
         sum = _mm512_add_ps(sum, widen(w + j));  // numerator and normaliser see the same weights
       }
@@ -128,7 +126,7 @@ class Forward {
   State state_;
   ChunkGates gates_;
   Packed packed_, V_;
-  Floats scores_, inside_, outside_, sums_, decay_;
+  Floats scores_, inside_, outside_, sums_;
   Halves weights_, decayed_;
 };
 

@@ -127,13 +127,11 @@ class Back {
     if (dv_wanted_) product(multiply, Kt_.right_of(left_of(Q_)), scores_, at.size, width);
     P_.resize(area(at.size, width));
     weights_.resize(area(at.size, width));
-    decay_.resize(static_cast<std::size_t>(width));
     for (std::int64_t t = 0; t < at.size; ++t) {
-      gates_.decay_row(t, decay_.data());
       const __m512 scale = _mm512_set1_ps(scale_), delta = _mm512_set1_ps(delta_[static_cast<std::size_t>(t)]);
       std::int64_t j = 0;
       for (; j <= t; j += 16) {
-        const __m512 d = _mm512_mul_ps(scale, _mm512_loadu_ps(decay_.data() + j));
+        const __m512 d = _mm512_mul_ps(scale, gates_.decay(t, j));
         const std::int64_t n = t * width + j;
         if (p_wanted)
           narrow(_mm512_mul_ps(d, _mm512_add_ps(delta, _mm512_loadu_ps(products_.data() + n))), P_.data() + n);
@@ -234,7 +232,7 @@ class Back {
   Source Q_, K_, V_;
   Packed Kt_, Kr_, Vt_, gr_, packed_, transposed_;
   Halves g_, P_, weights_, decayed_;
-  Floats delta_, scaled_beta_, products_, scores_, decay_, outside_, dq_, dk_, dv_, dk_sum_, dv_sum_;
+  Floats delta_, scaled_beta_, products_, scores_, outside_, dq_, dk_, dv_, dk_sum_, dv_sum_;
 };
 
 }  // namespace
