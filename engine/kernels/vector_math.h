@@ -69,11 +69,11 @@ inline C inverse(C x) {
   }
 }
 
-// σ(x) = 1 / (1 + e^-x) without overflow.
+// σ(x) = 1 / (1 + e^-x) without overflow. For float 0 below -87, where it is hardly normal; NaN stays NaN.
 template <class C>
 inline C logistic(C x) {
   if constexpr (std::is_same_v<C, float>) {
-    return inverse(1 + held_exp(-x));
+    return x < -87.0F ? 0.0F : inverse(1 + held_exp(-x));
   } else {
     if (real_part(x) >= 0) return C(1) / (C(1) + std::exp(-x));
     const C e = std::exp(x);
@@ -90,9 +90,14 @@ inline Lanes held_exp(Lanes x) {
   return _mm512_maskz_scalef_ps(kAll, exp_near_zero((held - n * kLn2[0]) - n * kLn2[1]).v, n.v);
 }
 
+// y, but 0 where x < -87.
+inline Lanes unless_below(Lanes x, Lanes y) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_set1_ps(-87), _CMP_NLT_UQ), y.v);
+}
+
 template <>
 inline Lanes exp(Lanes x) {
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_set1_ps(-87), _CMP_NLT_UQ), held_exp(x).v);
+  return unless_below(x, held_exp(x));
 }
 
 template <>
@@ -103,7 +108,7 @@ inline Lanes inverse(Lanes x) {
 
 template <>
 inline Lanes logistic(Lanes x) {
-  return inverse(1 + held_exp(-x));
+  return unless_below(x, inverse(1 + held_exp(-x)));
 }
 #endif
 
