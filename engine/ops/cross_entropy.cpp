@@ -18,8 +18,8 @@
 namespace blalm::ops {
 namespace {
 
-// Bytes of logits, in the dtype of x, in one chunk. Each chunk reads the head's weight and adds to all of its gradient: with few rows that
-// would cost more than the products.
+// Bytes of logits, in the dtype of x, in one chunk. Each chunk reads the head's weight and adds to all of its gradient:
+// with few rows that would cost more than the products.
 constexpr std::int64_t kChunkBytes = std::int64_t{32} << 20;
 
 // Checks targets [rows] against the vocabulary; returns how many count.
@@ -123,8 +123,9 @@ Tensor token_losses(const Tensor& x, const Tensor& weight, const Tensor& targets
   const std::int64_t step = chunk_rows(options, x, vocabulary);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t end = std::min(begin + step, rows);
+    const Tensor no_gradient;
     kernels::head_loss({x.rows(begin, end), weight, targets.rows(begin, end), losses.rows(begin, end), 0,
-                        options.soft_cap, {}, {}, false});
+                        options.soft_cap, no_gradient, no_gradient, false});
   }
   return losses;
 }

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "blalm/core/derived.h"
-#include "blalm/core/narrow.h"
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/amx/projection.h"
 #include "blalm/kernels/amx/rows.h"
@@ -233,10 +232,12 @@ class Transposed : public Sink {
       : factors_(factors.data()), dx_(dx.mutable_data<BFloat16>()), width_(dx.dim(1)) {}
 
   void take(const Block& block) const override {
+    const auto rows = static_cast<__mmask32>((std::uint64_t{1} << block.rows) - 1);
     for (std::int64_t c = 0; c < block.cols; ++c) {
-      float row[kBlock];
+      alignas(64) float row[kBlock] = {};
       for (std::int64_t r = 0; r < block.rows; ++r) row[r] = factors_[block.col + c] * block.sums[r * kBlock + c];
-      blalm::narrow(row, dx_ + (block.col + c) * width_ + block.row, block.rows);
+      _mm512_mask_storeu_epi16(dx_ + (block.col + c) * width_ + block.row, rows,
+                               narrow(_mm512_load_ps(row), _mm512_load_ps(row + kLanes)));
     }
   }
 

@@ -1,5 +1,6 @@
 // Rows of numbers between f32 and bf16, and sums over them, for widths that are multiples of 16 unless said otherwise;
-// powers.
+// powers. Files here use these rather than core/narrow.h: the linker may keep any copy of an inline function for the
+// whole program, and copies made here need instructions that the processor may not have.
 #pragma once
 
 #include <immintrin.h>

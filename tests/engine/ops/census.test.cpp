@@ -4,6 +4,7 @@
 #include <fstream>
 #include <regex>
 #include <set>
+#include <string>
 
 #include "blalm/kernels/registry.h"
 #include "census_list.h"
@@ -39,7 +40,7 @@ TEST_CASE("census") {
       seen.insert(op.op);
     }
   if (only != nullptr) {
-    CHECK_MESSAGE(seen.size() == 1, "no op is named " << only);
+    CHECK_MESSAGE(seen.size() == 1, "no op is named " << std::string(only));
     return;
   }
   for (const std::string& name : declared_ops()) CHECK_MESSAGE(seen.contains(name), "op " << name << " has no census");
