@@ -60,9 +60,17 @@ std::string to_json(const ModelConfig& config) {
 }
 
 std::optional<ModelConfig> config_from_json(std::string_view text, std::vector<std::string>& problems) {
-  const Json json = Json::parse(text, nullptr, false);
+  Json json;
+  try {
+    json = Json::parse(text);
+  } catch (const Json::exception& error) {
+    std::string_view what = error.what();  // "[json.exception…] parse error at line 3, column 5: …; last read: …"
+    what = what.substr(what.find("] ") + 2);
+    problems.push_back(fmt::format("config.json is not a JSON object: {}", what.substr(0, what.find(';'))));
+    return {};
+  }
   if (!json.is_object()) {
-    problems.emplace_back("config.json is not a JSON object");
+    problems.push_back(fmt::format("config.json is not a JSON object, but {}", json.type_name()));
     return {};
   }
   ModelConfig config;
