@@ -2,11 +2,13 @@
 #include "blalm/data/prepared.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <map>
 
 #include "blalm/core/error.h"
 #include "blalm/data/config.h"
+#include "blalm/data/token_data.h"
 #include "tests/data/support.h"
 
 using namespace blalm;
@@ -88,6 +90,20 @@ TEST_CASE("data.json survives, and damage to it is named") {
     write_anew(folder / "data.json", whole.substr(0, size));
     REQUIRE(has(message_of<FormatError>([&] { read_prepared(folder.path()); }), "data.json"));
   }
+}
+
+TEST_CASE("prepared data among files of text, or as validation text, is called what it is") {
+  TempFolder folder;
+  write_plainly(folder / "a.txt", "some words\n");
+  prepare(whole_file(folder / "a.txt"), byte_encoder(), folder / "out");
+  const std::string text = (folder / "a.txt").string(), data = (folder / "out").string();
+  DataConfig among, valid;
+  among.train = {text, data};
+  valid.train = {text};
+  valid.valid = {data};
+  for (const DataConfig& config : {among, valid})
+    CHECK(message_of<ConfigError>([&] { config.plan(); }) ==
+          fmt::format("[data] expected files of text, got prepared data, '{}' (it goes alone into data.train)", data));
 }
 
 TEST_CASE("settings of the data") {
