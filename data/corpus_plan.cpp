@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -12,7 +13,11 @@
 namespace blalm {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::int64_t kLinesAPulse = 1 << 14;
+
+fs::path place_of(const SourcePlan& plan) { return fs::weakly_canonical(plan.path); }
 
 // Chooses the held-out lines of a file and returns how many words its other lines have. `all`: of all its lines.
 std::int64_t survey(SourcePlan& plan, std::int64_t number, const CorpusOptions& options, TextStats& all) {
@@ -35,11 +40,11 @@ std::int64_t survey(SourcePlan& plan, std::int64_t number, const CorpusOptions& 
 }
 
 void check_disjoint(const std::vector<SourcePlan>& plans) {
-  std::set<std::filesystem::path> train;
+  std::set<fs::path> train;
   for (const SourcePlan& plan : plans)
-    if (plan.part == Part::train) train.insert(std::filesystem::weakly_canonical(plan.path));
+    if (plan.part == Part::train) train.insert(place_of(plan));
   for (const SourcePlan& plan : plans) {
-    if (plan.part == Part::valid && train.contains(std::filesystem::weakly_canonical(plan.path))) {
+    if (plan.part == Part::valid && train.contains(place_of(plan))) {
       throw DataError(expected_got("data", "validation files that are not trained on",
                                    fmt::format("'{}' in data.train and data.valid", plan.path.string())));
     }
@@ -94,10 +99,12 @@ std::vector<SourcePlan> plan_corpus(const std::vector<SourceSpec>& train, const 
   if (chosen.valid_share <= 0 && chosen.words == kAllWords) return plans;
   std::vector<std::int64_t> available;
   std::vector<FileLines> files;
+  std::map<fs::path, std::int64_t> numbers;  // of the first time that the file is named
   std::int64_t words = 0;
   for (std::size_t i = 0; i < train.size(); ++i) {
     TextStats all;
-    available.push_back(std::min(plans[i].words, survey(plans[i], static_cast<std::int64_t>(i), chosen, all)));
+    const std::int64_t number = numbers.emplace(place_of(plans[i]), static_cast<std::int64_t>(i)).first->second;
+    available.push_back(std::min(plans[i].words, survey(plans[i], number, chosen, all)));
     files.push_back({plans[i].path, all.lines});
     words += all.words;
   }

@@ -37,7 +37,7 @@ struct SourcePlan {
   std::filesystem::path path;
   Part part = Part::train;         // of its lines, those held out apart
   std::int64_t words = kAllWords;  // taken for `part` from the beginning of the file; held-out lines come on top
-  HeldOut held_out;                // chosen from all lines of the file, so that they are the same under any cap
+  HeldOut held_out;  // chosen from all lines of the file: the same under any cap and each time it is named
 };
 
 // Caps count words of training text, held-out lines apart. A cap on the whole corpus that is smaller than the corpus is

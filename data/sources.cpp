@@ -7,6 +7,7 @@
 
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
+#include "blalm/data/prepared.h"
 
 namespace blalm {
 namespace {
@@ -76,6 +77,9 @@ std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries, s
       throw ConfigError(expected_got("data", "a number of words for a file",
                                      fmt::format("one for the folder '{}'", entry), "name its files one by one"));
     }
+    if (is_prepared(spec.path))
+      throw ConfigError(expected_got("data", "files of text", fmt::format("prepared data, '{}'", spec.path.string()),
+                                     "it goes alone into data.train"));
     const FolderFiles files = files_in(spec.path);
     if (files.text.empty()) {
       throw DataError(

@@ -24,7 +24,7 @@ SourceSpec parse_source(std::string_view text);
 
 // One spec an entry; a folder stands for the text files right in it, in the order of their names: .txt, .train, .dev,
 // .test, .valid, .jsonl and .ndjson, also compressed, but not hidden ones. What else lies there is added to `left_out`,
-// folders with a "/" at their end. DataError for a folder without text files.
+// folders with a "/" at their end. DataError for a folder without text files, ConfigError for one of prepared data.
 std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries,
                                       std::vector<std::filesystem::path>* left_out = nullptr);
 

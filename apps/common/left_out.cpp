@@ -11,7 +11,7 @@ std::vector<std::string> what_was_left_out(const ReadyData& ready) {
   const PreparedData& data = ready.report->data;
   if (data.train.blank_lines + data.valid.blank_lines > 0)
     sentences.push_back(fmt::format("blank lines left out: {} of the training text, {} of the validation text",
-                                    data.train.blank_lines, data.valid.blank_lines));
+                                    grouped(data.train.blank_lines), grouped(data.valid.blank_lines)));
   std::vector<FileLines> wordless;
   for (const SourceReport& s : data.sources)
     if (s.train.words + s.valid.words == 0 && !s.capped) wordless.push_back({s.path, s.train.lines + s.valid.lines});

@@ -39,6 +39,14 @@ std::string human_count(double n) {
                                    : "G");
 }
 
+std::string grouped(std::int64_t n) {
+  std::string digits = std::to_string(n);
+  const std::int64_t first = n < 0 ? 1 : 0;
+  for (auto i = static_cast<std::int64_t>(digits.size()) - 3; i > first; i -= 3)
+    digits.insert(static_cast<std::size_t>(i), 1, ',');
+  return digits;
+}
+
 std::string fit(std::vector<ProgressPart> parts, std::size_t width) {
   for (;;) {
     std::string line;

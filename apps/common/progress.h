@@ -14,6 +14,8 @@ namespace blalm {
 std::string human_time(double seconds);
 // "950", "12.3k", "4.56M".
 std::string human_count(double n);
+// "950", "12,345", "4,560,000".
+std::string grouped(std::int64_t n);
 
 // A part of a progress line. Where the terminal is too narrow, parts of the largest rank go first; those of rank 0
 // stay.

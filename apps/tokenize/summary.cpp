@@ -29,14 +29,6 @@ std::int64_t invalid_bytes(const PreparedData& data, Part part) {
 
 }  // namespace
 
-std::string grouped(std::int64_t n) {
-  std::string digits = std::to_string(n);
-  const std::int64_t first = n < 0 ? 1 : 0;
-  for (auto i = static_cast<std::int64_t>(digits.size()) - 3; i > first; i -= 3)
-    digits.insert(static_cast<std::size_t>(i), 1, ',');
-  return digits;
-}
-
 std::string summary(const ReadyData& ready, const DataConfig& config, double seconds) {
   const PreparedData& data = ready.report->data;
   const auto count = [&](std::int64_t (PreparedPart::*of)() const) {

@@ -7,9 +7,6 @@
 
 namespace blalm {
 
-// "1,234,567"
-std::string grouped(std::int64_t n);
-
 // Aligned lines: files, lines, words, bytes, tokens, tokens a word and bytes a token of training and validation text,
 // then each file, what was left out, vocabulary and seconds. `data` must hold the report of a preparation.
 std::string summary(const ReadyData& data, const DataConfig& config, double seconds);

@@ -88,7 +88,10 @@ void RunConfig::resolve() {
 }
 
 std::string RunConfig::to_toml() {
-  const auto wanted = [this](const Field& f) { return std::ranges::find(left_out, f.path()) == left_out.end(); };
+  const auto wanted = [this](const Field& f) {
+    const bool is_tokenizers = f.path() == "data.vocab_size" && !data.tokenizer.empty();
+    return !is_tokenizers && std::ranges::find(left_out, f.path()) == left_out.end();
+  };
   return blalm::to_toml(fields(), wanted);
 }
 

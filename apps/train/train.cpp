@@ -44,9 +44,13 @@ std::vector<Setting> gather(const std::vector<std::string>& positional, const fs
     settings = read_settings(positional[0]);
   else if (resume && fs::exists(run / "config.toml"))
     settings = read_settings(run / "config.toml");
-  const auto names_data = [](const Setting& s) { return s.path == "data.train"; };
-  if (settings.empty() && std::ranges::none_of(flags, names_data))
+  const auto says = [&](const char* path) {
+    return std::ranges::any_of(flags, [&](const Setting& s) { return s.path == path; });
+  };
+  if (settings.empty() && !says("data.train")) {
     settings = read_settings(samples_folder() / "train.toml");
+    if (says("data.tokenizer")) take(settings, "data.vocab_size", "");  // the tokenizer has its own size
+  }
   settings.insert(settings.end(), flags.begin(), flags.end());
   return settings;
 }
@@ -63,20 +67,19 @@ void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, 
   for (const std::string& sentence : what_was_left_out(data)) run.say("data       " + sentence);
   std::int64_t parameters = 0;
   for (const Parameter* p : std::as_const(trainer.model()).parameters()) parameters += p->value.numel();
-  run.say(fmt::format("model      {} {}, {} parameters, {} on {} threads", config.preset, config.size,
+  run.say(fmt::format("model      {} {}, {} parameters, {} on {} thread{}", config.preset, config.size,
                       count(parameters), config.train.precision == PrecisionChoice::bf16 ? "bf16" : "f32",
-                      num_threads()));
+                      num_threads(), num_threads() == 1 ? "" : "s"));
 }
 
 // With a given tokenizer the size of the vocabulary is its own.
-void take_tokenizer_settings(RunConfig& config, const std::vector<Setting>& given, const Tokenizer& tokenizer) {
+void require_vocabulary_of(const Tokenizer& tokenizer, const RunConfig& config, const std::vector<Setting>& given) {
   if (config.data.tokenizer.empty()) return;
   const bool asked = std::ranges::any_of(given, [](const Setting& s) { return s.path == "data.vocab_size"; });
   if (asked && config.data.vocab_size != tokenizer.vocab_size())
     throw ConfigError(expected_got(
         "data.vocab_size", fmt::format("{}, as in the tokenizer '{}'", tokenizer.vocab_size(), config.data.tokenizer),
         std::to_string(config.data.vocab_size), "leave it out"));
-  config.left_out.push_back("data.vocab_size");
 }
 
 ExitCode train(Arguments& a) {
@@ -96,7 +99,7 @@ ExitCode train(Arguments& a) {
     data_config.tokenizer.clear();
   }
   const ReadyData data = ready_data(data_config, data_folder, progress, stop_if_asked);
-  take_tokenizer_settings(a.config, a.settings, data.tokenizer);
+  require_vocabulary_of(data.tokenizer, a.config, a.settings);
 
   Trainer trainer(a.config, data.folder, data.tokenizer);
   std::optional<FoundCheckpoint> found;

@@ -8,7 +8,7 @@
 
 namespace blalm {
 
-TEST_CASE("counts and times are short") {
+TEST_CASE("counts and times are short, or whole with commas") {
   CHECK(human_count(0) == "0");
   CHECK(human_count(999) == "999");
   CHECK(human_count(1234) == "1.23k");
@@ -16,6 +16,10 @@ TEST_CASE("counts and times are short") {
   CHECK(human_count(9'985'132) == "9.99M");
   CHECK(human_count(15'990'777) == "16.0M");
   CHECK(human_count(1.4e9) == "1.40G");
+  CHECK(grouped(0) == "0");
+  CHECK(grouped(999) == "999");
+  CHECK(grouped(-999) == "-999");
+  CHECK(grouped(1'234'567) == "1,234,567");
   CHECK(human_time(3.21) == "3.2 s");
   CHECK(human_time(59.4) == "59 s");
   CHECK(human_time(187) == "3:07");

@@ -1,4 +1,4 @@
-// blalm train on prepared data: the settings that shaped the text are those of the folder.
+// blalm train on prepared data, or with a given tokenizer: what they settle needs no settings.
 #include <string>
 
 #include "tests/apps/train_support.h"
@@ -76,6 +76,27 @@ TEST_CASE("config.toml records what the prepared data was made with, and continu
   for (const char* key : {"\nvalid_share = ", "\nwords = ", "\nstrip_lines = "})
     CHECK_FALSE_MESSAGE(contains(unknown, key), unknown);
   CHECK_MESSAGE(contains(unknown, "\nseparator = \"bos-eos\" "), unknown);
+}
+
+TEST_CASE("with a given tokenizer nothing is said of a vocabulary, and its size is the tokenizer's") {
+  const Folder folder;
+  prepare(folder);
+  const std::string given = " --data.tokenizer " + folder / "data";
+  const std::string small =
+      " --model.hidden_size 32 --model.num_hidden_layers 1 --model.num_attention_heads 2 --train.threads 1 "
+      "--train.precision f32 --train.valid_blocks 1 --dry-run 1";
+  // On the text that comes along, whose settings name another size.
+  const Outcome o = run_blalm("train" + given + small);
+  CHECK_MESSAGE((o.exit_code == 0 && contains(o, "vocabulary 300\n") && contains(o, "f32 on 1 thread\n")), o.output);
+  const Outcome shown = run_blalm("train --data.train " + testing::text_file(folder) + given + small +
+                                  " --data.seq 32 --train.batch 8 --print-config");
+  REQUIRE_MESSAGE(shown.exit_code == 0, shown.output);
+  write(folder.path / "shown.toml", shown.output);
+  const Outcome again = run_blalm("train " + folder / "shown.toml");
+  CHECK_MESSAGE(again.exit_code == 0, again.output);
+  const Outcome wrong = run_blalm("train" + given + small + " --data.vocab_size 400");
+  CHECK(wrong.exit_code == 2);
+  CHECK_MESSAGE(contains(error_of(wrong), "[data.vocab_size] expected 300, as in the tokenizer"), wrong.output);
 }
 
 }  // namespace blalm

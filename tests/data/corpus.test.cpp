@@ -236,6 +236,19 @@ TEST_CASE("held-out lines are blocks of neighbours, spread over the file") {
   CHECK(hold_out(100, 0, 7, 0).blocks.empty());
 }
 
+TEST_CASE("a file that is named twice holds out the same lines both times: none of them is trained on") {
+  NumberedFiles files({400, 300});
+  SourceSpec capped = files.specs[1];
+  capped.words = 100;
+  files.specs.insert(files.specs.end(), {{files.folder / "." / "0.txt", kAllWords}, capped});
+  CorpusOptions options;
+  options.valid_share = 0.1;
+  const Taken taken = take(plan_corpus(files.specs, {}, options));
+  const std::set<std::string> held(taken.valid.begin(), taken.valid.end());
+  CHECK(held.size() > 50);
+  for (const std::string& line : taken.train) REQUIRE_FALSE(held.contains(line));
+}
+
 TEST_CASE("validation files leave the training files whole") {
   NumberedFiles files({100, 50});
   CorpusOptions options;

@@ -46,10 +46,6 @@ std::map<std::string, std::string> files_of(const std::filesystem::path& folder)
   return files;
 }
 
-std::vector<SourcePlan> whole_file(const std::filesystem::path& path) {
-  return plan_corpus({{path, kAllWords}}, {}, {});
-}
-
 }  // namespace
 
 TEST_CASE("separators go around each line") {
@@ -243,84 +239,6 @@ TEST_CASE("data that was interrupted or has no words cannot be opened") {
             "a folder that can be written"));
 }
 
-TEST_CASE("tokens of another tokenizer are refused") {
-  TempFolder folder;
-  write_plainly(folder / "a.txt", "some words\n");
-  prepare(whole_file(folder / "a.txt"), byte_encoder(), folder / "out");
-  const TokenizerId right = byte_encoder().id;
-  CHECK(TokenData::open(folder / "out", Part::train, right).tokens() == 11);
-  for (const TokenizerId& wrong :
-       {TokenizerId{right.vocab_size, fingerprint_of("other")}, TokenizerId{300, right.fingerprint}}) {
-    const std::string message = message_of<DataError>([&] { TokenData::open(folder / "out", Part::train, wrong); });
-    CHECK(has(message, wrong.fingerprint.str().substr(0, 12)));
-    CHECK(has(message, right.fingerprint.str().substr(0, 12)));
-    CHECK(has(message, (folder / "out").string()));
-  }
-  CHECK(has(message_of<DataError>([&] { TokenData::open(folder / "out", Part::valid); }), "valid text"));
-
-  // A shard that was put there from elsewhere.
-  write_plainly(folder / "b.txt", "other words\n");
-  prepare(whole_file(folder / "b.txt"), byte_encoder(), folder / "elsewhere");
-  std::filesystem::copy_file(folder / "elsewhere" / "train-00000.bin", folder / "out" / "train-00000.bin",
-                             std::filesystem::copy_options::overwrite_existing);
-  CHECK(has(message_of<DataError>([&] { TokenData::open(folder / "out", Part::train); }),
-            "the shard that data.json lists"));
-}
-
-TEST_CASE("data.json survives, and damage to it is named") {
-  TempFolder folder;
-  PreparedData data;
-  data.tokenizer = {12345, fingerprint_of("x")};
-  data.separator = Separator::bos_eos;
-  data.train = {{{"train-00000.bin", 1, 2, 3, 4, ~std::uint64_t{0}}, {"train-00001.bin", 5, 6, 7, 8, 9}}, 10};
-  data.sources = {{"a \"b\" é\xFF.txt", {1, 2, 3, 4}, {5, 6, 7, 8}, true}};
-  write_prepared(folder.path(), data);
-  const PreparedData read = read_prepared(folder.path());
-  CHECK(read.tokenizer == data.tokenizer);
-  CHECK(read.separator == data.separator);
-  CHECK(read.train.blank_lines == 10);
-  CHECK(read.train.tokens() == 6);
-  CHECK(read.train.shards[0].checksum == ~std::uint64_t{0});
-  CHECK(read.valid.shards.empty());
-  CHECK(read.sources[0].valid.words == 6);
-  CHECK(read.sources[0].capped);
-
-  const std::string whole = read_plainly(folder / "data.json");
-  const auto error_with = [&](std::string_view from, std::string_view to) {
-    std::string changed = whole;
-    const std::size_t at = changed.find(from);
-    REQUIRE(at != changed.npos);
-    write_anew(folder / "data.json", changed.replace(at, from.size(), to));
-    return message_of<FormatError>([&] { read_prepared(folder.path()); });
-  };
-  const struct {
-    std::string_view from, to, named;
-  } cases[] = {
-      {"blalm-data", "other", "data.json: format]"},
-      {"\"version\": 1", "\"version\": 2", "version]"},
-      {"12345", "0", "tokenizer.vocab_size]"},
-      {"12345", "99999999999", "tokenizer.vocab_size]"},
-      {"\"fingerprint\": \"", "\"fingerprint\": \"0", "tokenizer.fingerprint]"},
-      {"bos-eos", "sos", "separator]"},
-      {"train-00001.bin", "../train-00001.bin", "train.shards[1].file]"},
-      {"train-00000.bin", "", "train.shards[0].file]"},
-      {"train-00000.bin", ".", "train.shards[0].file]"},
-      {"ffffffffffffffff", "fffffffffffffffg", "train.shards[0].checksum]"},
-      {"\"blank_lines\": 10", "\"blank_lines\": -1", "train.blank_lines]"},
-      {"\"capped\": true", "\"capped\": 1", "sources[0].capped]"},
-      {"\"sources\"", "\"source\"", "sources]"},
-      {"{", "[", "data.json]"},
-  };
-  for (const auto& c : cases) {
-    CAPTURE(c.from);
-    CHECK(has(error_with(c.from, c.to), c.named));
-  }
-  for (std::size_t size = 0; size + 2 < whole.size(); size += 7) {
-    write_anew(folder / "data.json", whole.substr(0, size));
-    REQUIRE(has(message_of<FormatError>([&] { read_prepared(folder.path()); }), "data.json"));
-  }
-}
-
 TEST_CASE("training text is what the tokenizer will be given, without held-out lines") {
   TempFolder folder;
   std::string text;
@@ -351,33 +269,6 @@ TEST_CASE("training text is what the tokenizer will be given, without held-out l
     CHECK(data.valid.lines() > 10);
     for (const std::string& line : given) CHECK(std::ranges::count(encoded, line) == 1);
     CHECK(encoded.size() == given.size() + static_cast<std::size_t>(data.valid.lines()));
-  }
-}
-
-TEST_CASE("settings of the data") {
-  DataConfig config;
-  const Fields fields = config.fields();
-  fields.set("data.train", "a.txt:1M,b.jsonl.zst");
-  fields.set("data.words", "100k");
-  fields.set("data.separator", "bos-eos");
-  fields.set("data.valid_share", "0.1");
-  fields.set("data.strip_lines", "true");
-  CHECK(config.train == std::vector<std::string>{"a.txt:1M", "b.jsonl.zst"});
-  CHECK(config.separator == Separator::bos_eos);
-  CHECK(config.corpus_options().words == 100'000);
-  CHECK(config.corpus_options().valid_share == 0.1);
-  CHECK(config.corpus_options().text.strip_lines);
-  CHECK(DataConfig().corpus_options().words == kAllWords);
-  CHECK_FALSE(DataConfig().corpus_options().text.strip_lines);
-  for (const auto& [key, bad] : std::map<std::string, std::string>{{"data.separator", "eos-bos"},
-                                                                   {"data.seq", "1"},
-                                                                   {"data.vocab_size", "258"},
-                                                                   {"data.valid_share", "0.6"},
-                                                                   {"data.words", "-1"}})
-    CHECK(has(message_of<ConfigError>([&, path = key, value = bad] { fields.set(path, value); }), key));
-  for (const Field& field : fields.list()) {
-    CHECK_FALSE(field.help.empty());
-    CHECK_NOTHROW(field.set(field.get()));
   }
 }
 

@@ -64,6 +64,10 @@ inline std::string random_text(Rng& rng, int lines) {
   return text;
 }
 
+inline std::vector<SourcePlan> whole_file(const std::filesystem::path& path) {
+  return plan_corpus({{path, kAllWords}}, {}, {});
+}
+
 // Every byte is a token, after three special ones: ids tell the text.
 constexpr std::int32_t kBos = 1, kEos = 2, kFirstByte = 3;
 
