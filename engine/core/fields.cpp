@@ -107,6 +107,7 @@ void Field::set(std::string_view text) const {
     case FieldKind::amount: {
       const auto value = parse<double>(text.ends_with('%') ? text.substr(0, text.size() - 1) : text);
       if (!value) refuse("a number or a percentage");
+      if (text.ends_with('%') && *value > 100) refuse("at most 100%");
       check_number(*value, text);
       break;
     }

@@ -119,6 +119,7 @@ TEST_CASE("settings are read by name and checked") {
   for (const char* amount : {"optim.warmup", "optim.decay", "optim.min_lr"}) {
     fields.set(amount, "7%");
     CHECK(fields.at(amount).get() == "7%");
+    CHECK_THROWS_WITH_AS(fields.set(amount, "101%"), doctest::Contains("expected at most 100%, got 101%"), ConfigError);
   }
   CHECK(config.warmup.of(200) == 14);
   fields.set("optim.nesterov", "false");
