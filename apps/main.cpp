@@ -16,8 +16,7 @@ namespace {
 using blalm::Command;
 
 const std::vector<Command> kCommands = {blalm::tokenize_command, blalm::train_command, blalm::generate_command,
-                                        blalm::inspect_command, blalm::check_command,
-                                        blalm::bench_command};
+                                        blalm::inspect_command,  blalm::check_command, blalm::bench_command};
 
 void list_commands() {
   fmt::print(

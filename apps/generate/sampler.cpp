@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "blalm/core/error.h"
+#include "blalm/core/number.h"
 
 namespace blalm {
 namespace {
@@ -27,7 +28,8 @@ std::int32_t argmax(std::span<const float> logits) {
   std::int32_t best = -1;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (std::isnan(logits[i]) || logits[i] == std::numeric_limits<float>::infinity())
-      throw NumericError(expected_got("generate", "finite logits", fmt::format("{} for token {}", std::isnan(logits[i]) ? "nan" : "inf", i),
+      throw NumericError(expected_got("generate", "finite logits",
+                                      fmt::format("{} for token {}", without_nan_sign(logits[i]), i),
                                       "the model's weights may have diverged"));
     if (logits[i] == -std::numeric_limits<float>::infinity()) continue;
     if (best < 0 || logits[i] > logits[static_cast<std::size_t>(best)]) best = static_cast<std::int32_t>(i);

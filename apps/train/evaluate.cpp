@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "blalm/core/number.h"
 #include "blalm/data/loader.h"
 
 namespace blalm {
@@ -27,7 +28,7 @@ std::optional<Evaluation> evaluate(LanguageModel& model, const TokenData& data, 
     seen += rows;
     if (go_on && !go_on(seen, total)) return {};
   }
-  e.loss = std::abs(sum / static_cast<double>(e.tokens));  // the sign bit of what is not a number says nothing
+  e.loss = without_nan_sign(sum / static_cast<double>(e.tokens));
   // Bytes of the predicted tokens: their share of the bytes that all tokens of the blocks stand for.
   const double bytes_per_token =
       static_cast<double>(bytes) / static_cast<double>(std::max<std::int64_t>(all_tokens, 1));

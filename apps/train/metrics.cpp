@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <cmath>
 #include <string>
 #include <string_view>
 
+#include "blalm/core/number.h"
 #include "blalm/io/atomic_file.h"
 #include "blalm/io/mapped_file.h"
 
@@ -32,11 +32,8 @@ std::string kept_lines(std::string_view text, std::int64_t step) {
   return kept;
 }
 
-// Nothing where there is no number; "nan", whatever its sign bit, which says nothing.
-std::string cell(const std::optional<double>& x) {
-  if (!x) return "";
-  return std::isnan(*x) ? "nan" : fmt::format("{:.9g}", *x);
-}
+// Nothing where there is no number.
+std::string cell(const std::optional<double>& x) { return x ? fmt::format("{:.9g}", without_nan_sign(*x)) : ""; }
 
 // The file with what of it is kept, open for more.
 AppendFile continue_file(const std::filesystem::path& file, std::int64_t step) {

@@ -10,6 +10,7 @@
 #include "blalm/apps/common/signals.h"
 #include "blalm/apps/generate/generator.h"
 #include "blalm/core/error.h"
+#include "blalm/core/number.h"
 
 namespace blalm {
 namespace {
@@ -108,8 +109,8 @@ void Run::show(const StepReport& r) {
   progress_.update({{fmt::format("step {:>{}}/{}", r.step, total.size(), total)},
                     {fmt::format("epoch {:.2f}", r.epoch), 4},
                     {fmt::format("words {:>5}", human_count(static_cast<double>(r.position.words)))},
-                    {fmt::format("loss {:.4f}", std::abs(loss))},
-                    {fmt::format("norm {:.2f}", std::abs(r.numbers.grad_norm)), 1},
+                    {fmt::format("loss {:.4f}", without_nan_sign(loss))},
+                    {fmt::format("norm {:.2f}", without_nan_sign(r.numbers.grad_norm)), 1},
                     {fmt::format("lr {:.2e}", r.numbers.lr), 3},
                     {fmt::format("{:>5} tok/s", human_count(tokens_per_second_))},
                     {fmt::format("{} elapsed", human_time(r.position.seconds)), 2},

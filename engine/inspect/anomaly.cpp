@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "blalm/core/error.h"
+#include "blalm/core/number.h"
 
 namespace blalm::inspect {
 namespace {
@@ -29,12 +30,11 @@ void check(const Tape& tape, const Node& node, const Tensor& t, std::string_view
   const std::string& scope = tape.scope_name(node.scope);
   const std::string range =
       low <= high ? fmt::format("the finite ones lie in [{:.3g}, {:.3g}]", low, high) : "none is finite";
-  const double bad = t.at(first);
   throw NumericError(
       fmt::format("[anomaly] {}{}{} (called at {}, kernel {}): {} {} holds {} at element {}; {} of {} numbers are "
                   "not finite, {}",
                   scope, scope.empty() ? "" : " ", node.op, node.where.str(), node.implementation, what, t.str(),
-                  std::isnan(bad) ? std::abs(bad) : bad, first, count, t.numel(), range));
+                  without_nan_sign(t.at(first)), first, count, t.numel(), range));
 }
 
 }  // namespace

@@ -29,6 +29,12 @@ inline Compute<T> at(const T* p, std::int64_t i) {
   return static_cast<Compute<T>>(p[i]);
 }
 
+// The larger; x where it is NaN.
+template <class C>
+inline C at_least(C least, C x) {
+  return real_part(least) > real_part(x) ? least : x;
+}
+
 #ifdef BLALM_LANES
 // Instructions with a mask of all lanes where one without it would do: g++ 12 warns inside its own header of those (GCC
 // bug 105593).
@@ -64,7 +70,6 @@ inline void put(BFloat16* p, Places i, Lanes x) {
   _mm256_mask_storeu_epi16(p + i.first, i.exist, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
 }
 
-// The larger of each; x where it is NaN.
 inline Lanes at_least(Lanes least, Lanes x) { return _mm512_maskz_max_ps(kAll, least.v, x.v); }
 
 // run(places) for all of n places.

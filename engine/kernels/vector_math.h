@@ -84,8 +84,7 @@ inline C logistic(C x) {
 #ifdef BLALM_LANES
 template <>
 inline Lanes held_exp(Lanes x) {
-  const __m512 held = _mm512_maskz_min_ps(kAll, _mm512_set1_ps(88),
-                                          _mm512_maskz_max_ps(kAll, _mm512_set1_ps(-87), x.v));  // NaN where x is
+  const __m512 held = _mm512_maskz_min_ps(kAll, _mm512_set1_ps(88), at_least(-87.0F, x).v);  // NaN where x is
   const Lanes n = _mm512_maskz_roundscale_ps(kAll, held * kLog2e, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   return _mm512_maskz_scalef_ps(kAll, exp_near_zero((held - n * kLn2[0]) - n * kLn2[1]).v, n.v);
 }

@@ -146,7 +146,9 @@ TEST_CASE("weights that decoding reads: matrices in the operands' dtype, and of 
 
 TEST_CASE("bench step --against and --peer give ratios of steps in turns") {
   const json j = figures(
-      "step --seq 16 --against '--batch 1 --seq 32' --against='--threads 1' --against '--optim.optimizer muon' --peer 'echo tok/s=12.5 x'" + kTiny);
+      "step --seq 16 --against '--batch 1 --seq 32' --against='--threads 1' --against '--optim.optimizer muon' --peer "
+      "'echo tok/s=12.5 x'" +
+      kTiny);
   REQUIRE(j["against"].size() == 3);
   const json& other = j["against"][0]["step"];
   CHECK(other["batch"] == 1);

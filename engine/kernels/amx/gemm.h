@@ -20,6 +20,7 @@ inline constexpr std::int64_t kDepth = 32;               // bf16 numbers a row o
 inline constexpr std::int64_t kPiece = kBlock * kDepth;  // elements of two tiles: 32 columns (or rows) by a depth of 32
 
 inline constexpr std::int64_t blocks(std::int64_t n) { return (n + kBlock - 1) / kBlock; }
+inline constexpr std::int64_t padded(std::int64_t n) { return blocks(n) * kBlock; }
 // Elements of a packed operand of `width` columns (or rows) and this depth; both are filled up with zeros.
 inline constexpr std::int64_t packed_size(std::int64_t width, std::int64_t depth) {
   return blocks(width) * blocks(depth) * kPiece;

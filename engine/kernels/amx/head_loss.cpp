@@ -20,8 +20,6 @@ namespace {
 
 constexpr float kSmallest = 0x1p-60F, kLargest = 0x1p60F;  // of a sum, without a shift
 
-std::int64_t padded(std::int64_t n) { return blocks(n) * kBlock; }
-
 // z = cap · tanh(x / cap), with an absolute error of some 1e-6 cap.
 __m512 capped(__m512 x, float cap) {
   const __m512 one = _mm512_set1_ps(1), two = _mm512_set1_ps(2);
@@ -33,23 +31,32 @@ __m512 capped(__m512 x, float cap) {
 struct Head {
   const HeadLossArgs& args;
   std::int64_t tokens, width, vocabulary;
-  bool gradients;
   Tensor shift;        // f32 [tokens]
   Tensor sums;         // f32 [vocabulary / 32, tokens]: of P, or its largest logit, of 32 words each
   Tensor target;       // f32 [tokens]: the target's logit
   Tensor left, right;  // G as a left operand [vocabulary, tokens], and as a right one
+  BFloat16 *left_data, *right_data;
 
   explicit Head(const HeadLossArgs& a)
       : args(a),
         tokens(a.x.dim(0)),
         width(a.x.dim(1)),
         vocabulary(a.weight.dim(0)),
-        gradients(a.dx.defined() || a.dw.defined()),
         shift(Tensor::zeros({padded(tokens)})),
         sums(Tensor::empty({blocks(vocabulary), padded(tokens)})),
         target(Tensor::zeros({padded(tokens)})) {
     if (a.dw.defined()) left = Tensor::empty({packed_size(vocabulary, tokens)}, DType::bf16);
     if (a.dx.defined()) right = Tensor::empty({packed_size(tokens, vocabulary)}, DType::bf16);
+    left_data = left.defined() ? left.mutable_data<BFloat16>() : nullptr;
+    right_data = right.defined() ? right.mutable_data<BFloat16>() : nullptr;
+  }
+
+  // The pieces of `left` and `right` for a block of the vocabulary and one of tokens; null where there are none.
+  BFloat16* left_piece(std::int64_t words, std::int64_t columns) const {
+    return left_data != nullptr ? left_data + (words * blocks(tokens) + columns) * kPiece : nullptr;
+  }
+  BFloat16* right_piece(std::int64_t words, std::int64_t columns) const {
+    return right_data != nullptr ? right_data + (columns * blocks(vocabulary) + words) * kPiece : nullptr;
   }
 };
 
@@ -63,9 +70,7 @@ class Logits : public Sink {
         shift_(head.shift.data<float>()),
         targets_(head.args.targets.data<std::int32_t>()),
         sums_(head.sums.mutable_data<float>()),
-        target_(head.target.mutable_data<float>()),
-        left_(head.left.defined() ? head.left.mutable_data<BFloat16>() : nullptr),
-        right_(head.right.defined() ? head.right.mutable_data<BFloat16>() : nullptr) {}
+        target_(head.target.mutable_data<float>()) {}
 
   void take(const Block& block) const override {
     if (cap_ > 0) {
@@ -109,8 +114,7 @@ class Logits : public Sink {
   template <bool kCapped>
   void raise(const Block& block, float* sums) const {
     const std::int64_t row = block.row / kBlock, col = block.col / kBlock;
-    BFloat16* left = left_ == nullptr ? nullptr : left_ + (row * blocks(head_.tokens) + col) * kPiece;
-    BFloat16* right = right_ == nullptr ? nullptr : right_ + (col * blocks(head_.vocabulary) + row) * kPiece;
+    BFloat16 *left = head_.left_piece(row, col), *right = head_.right_piece(row, col);
     const __m512i pairs = _mm512_load_si512(kPairs.index);
     const __m512 scale = _mm512_set1_ps(kLog2e), one = _mm512_set1_ps(1);
     const __m512 inverse = _mm512_set1_ps(kCapped ? 1 / cap_ : 0);
@@ -150,7 +154,6 @@ class Logits : public Sink {
   const float* shift_;
   const std::int32_t* targets_;
   float *sums_, *target_;
-  BFloat16 *left_, *right_;
 };
 
 const char kLeft = 0, kLeftTransposed = 0;  // the forms in which the weight [V, d] is kept
@@ -206,8 +209,6 @@ std::vector<float> finish(const Head& head, const std::vector<double>& sums) {
   const float *shift = head.shift.data<float>(), *target = head.target.data<float>();
   const double cap = head.args.soft_cap;
   float* losses = head.args.losses.mutable_data<float>();
-  BFloat16* left = head.left.defined() ? head.left.mutable_data<BFloat16>() : nullptr;
-  BFloat16* right = head.right.defined() ? head.right.mutable_data<BFloat16>() : nullptr;
   for (std::int64_t i = 0; i < head.tokens; ++i) {
     const std::int64_t t = targets[i];
     const double sum = sums[static_cast<std::size_t>(i)], z = target[i];
@@ -217,10 +218,9 @@ std::vector<float> finish(const Head& head, const std::vector<double>& sums) {
     const double slope = cap > 0 ? 1 - (z / cap) * (z / cap) : 1;
     const BFloat16 gradient(static_cast<float>((std::exp(z - shift[i]) - sum) * slope));
     const std::int64_t row = t / kBlock, col = i / kBlock, r = t % kBlock, c = i % kBlock;
-    if (left != nullptr) left[(row * blocks(head.tokens) + col) * kPiece + r * kDepth + c] = gradient;
-    if (right != nullptr)
-      right[(col * blocks(head.vocabulary) + row) * kPiece + c / kLanes * (kPiece / 2) + r / 2 * kDepth +
-            c % kLanes * 2 + r % 2] = gradient;
+    if (BFloat16* left = head.left_piece(row, col)) left[r * kDepth + c] = gradient;
+    if (BFloat16* right = head.right_piece(row, col))
+      right[c / kLanes * (kPiece / 2) + r / 2 * kDepth + c % kLanes * 2 + r % 2] = gradient;
   }
   return factors;
 }
@@ -264,10 +264,7 @@ void weight_gradient(const Head& head, const std::vector<float>& factors) {
   const std::int64_t width = head.width;
   parallel_for(head.tokens, static_cast<double>(width) / 8, [=, &factors](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const float f = factors[static_cast<std::size_t>(i)];
-      scale(f, x + i * width, to + i * width, width / kLanes * kLanes);
-      for (std::int64_t j = width / kLanes * kLanes; j < width; ++j)
-        to[i * width + j] = BFloat16(f * static_cast<float>(x[i * width + j]));
+      scale(factors[static_cast<std::size_t>(i)], x + i * width, to + i * width, width);
     }
   });
   const Tensor right = packed(pack_right, scaled, width, head.tokens);

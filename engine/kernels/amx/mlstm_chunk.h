@@ -15,8 +15,6 @@
 
 namespace blalm::kernels::amx {
 
-inline constexpr std::int64_t padded(std::int64_t n) { return blocks(n) * kBlock; }
-
 // Memory that begins where a cache line does: a tile's rows then lie in one line each.
 template <class T>
 struct LineAllocator {

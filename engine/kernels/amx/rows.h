@@ -9,11 +9,13 @@
 #include <cstdint>
 
 #include "blalm/core/dtype.h"
+#include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::amx {
 
 inline constexpr std::int64_t kLanes = 16;
-inline constexpr float kLog2e = 1.44269504F, kLn2 = 0.693147181F;
+inline constexpr float kLn2 = 0.693147181F;
+using vec::kLog2e;
 
 inline __m512 widen(const BFloat16* p) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -30,6 +32,10 @@ inline __m512 widen(const BFloat16* p, __mmask16 mask) {
 
 inline void narrow(__m512 x, BFloat16* p) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+}
+
+inline void narrow(__m512 x, BFloat16* p, __mmask16 mask) {
+  _mm256_mask_storeu_epi16(p, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
 }
 
 // Σ_j a_j b_j.
@@ -49,10 +55,13 @@ inline float dot(const BFloat16* a, const BFloat16* b, std::int64_t width) {
   return _mm512_reduce_add_ps(sum);
 }
 
-// to_j = factor · from_j
+// to_j = factor · from_j, of any width.
 inline void scale(float factor, const BFloat16* from, BFloat16* to, std::int64_t width) {
   const __m512 f = _mm512_set1_ps(factor);
-  for (std::int64_t j = 0; j < width; j += 16) narrow(_mm512_mul_ps(f, widen(from + j)), to + j);
+  for (std::int64_t j = 0; j < width; j += 16) {
+    const __mmask16 mask = first_lanes(width - j);
+    narrow(_mm512_mul_ps(f, widen(from + j, mask)), to + j, mask);
+  }
 }
 
 // to_j = keep · to_j + factor · from_j

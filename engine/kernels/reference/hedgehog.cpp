@@ -13,18 +13,10 @@ bool greater(C a, C b) {
   return real_part(a) > real_part(b);
 }
 
-template <class C>
-C at_least(C least, C x) {
-  return greater(least, x) ? least : x;
-}
-#ifdef BLALM_LANES
-vec::Lanes at_least(float least, vec::Lanes x) { return vec::at_least(least, x); }
-#endif
-
 // Writes scale · e, but no less than `least`, into half of a row.
 template <class T, class C>
 void store(const C* e, C scale, C least, std::int64_t n, T* out) {
-  vec::write(out, n, [=](auto j) { return at_least(least, vec::at(e, j) * scale); });
+  vec::write(out, n, [=](auto j) { return vec::at_least(least, vec::at(e, j) * scale); });
 }
 
 // One row; scratch holds 3 n.
