@@ -35,7 +35,8 @@ struct MlstmArgs {
   MlstmCarry first, last;
 
   // For the backward pass; undefined: not wanted. a, m: [B, T, H], the normaliser's a_t and the stabiliser m_t. states:
-  // those before each chunk, C: [B, H, chunks, D, E], n: [B, H, chunks, D], m: [B, H, chunks]; chunkwise form only.
+  // those before each chunk, C: [B, H, chunks, D, E] of q's dtype, which the products of the backward pass round it to
+  // anyway, n: [B, H, chunks, D], m: [B, H, chunks]; chunkwise form only.
   Tensor a, m;
   MlstmCarry states;
 };

@@ -40,19 +40,20 @@ class HeadView {
   std::int64_t T_ = 0, heads_ = 0, width_ = 0;
 };
 
-// States, numbered through all leading axes.
-template <class S>
+// States, numbered through all leading axes; their matrices may be of a narrower type than n and m.
+template <class S, class M = S>
 class CarryView {
  public:
   CarryView(const MlstmCarry& carry, const MlstmSizes& z)
-      : C_(pointer_to<S>(carry.C)), n_(pointer_to<S>(carry.n)), m_(pointer_to<S>(carry.m)), D_(z.D), E_(z.E) {}
+      : C_(pointer_to<M>(carry.C)), n_(pointer_to<S>(carry.n)), m_(pointer_to<S>(carry.m)), D_(z.D), E_(z.E) {}
   explicit operator bool() const { return C_ != nullptr; }
-  S* C(std::int64_t index) const { return C_ + index * D_ * E_; }  // [D, E]
+  M* C(std::int64_t index) const { return C_ + index * D_ * E_; }  // [D, E]
   S* n(std::int64_t index) const { return n_ + index * D_; }       // [D]
   S& m(std::int64_t index) const { return m_[index]; }
 
  private:
-  S *C_, *n_, *m_;
+  M* C_;
+  S *n_, *m_;
   std::int64_t D_, E_;
 };
 

@@ -97,9 +97,9 @@ double flops_of(const MlstmSizes& z, kernels::MlstmForm form, std::int64_t chunk
 }
 
 // Tensors for a carry, of a state for each of `leading`.
-MlstmCarry empty_carry(Shape leading, std::int64_t D, std::int64_t E, DType dtype) {
+MlstmCarry empty_carry(Shape leading, std::int64_t D, std::int64_t E, DType matrix, DType dtype) {
   const Shape with_d = leading.with_inserted(leading.rank(), D);
-  return {Tensor::empty(with_d.with_inserted(with_d.rank(), E), dtype), Tensor::empty(with_d, dtype),
+  return {Tensor::empty(with_d.with_inserted(with_d.rank(), E), matrix), Tensor::empty(with_d, dtype),
           Tensor::empty(leading, dtype)};
 }
 
@@ -116,7 +116,7 @@ Var mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, 
     a.a = Tensor::empty(i.shape(), i.dtype());
     a.m = Tensor::empty(i.shape(), i.dtype());
     if (a.form == kernels::MlstmForm::chunkwise)
-      a.states = empty_carry({z.B, z.H, z.chunks(a.chunk)}, z.D, z.E, i.dtype());
+      a.states = empty_carry({z.B, z.H, z.chunks(a.chunk)}, z.D, z.E, q.dtype(), i.dtype());
   }
   op.ran(kernels::mlstm(a));
   op.flops(flops_of(z, a.form, a.chunk));
@@ -173,7 +173,7 @@ Tensor mlstm_continue(const Tensor& q, const Tensor& k, const Tensor& v, const T
   // Written in place, unless somebody else holds the tensors too: a copy of an MlstmState is a snapshot.
   const bool in_place = state.C.unique() && state.n.unique() && state.m.unique();
   a.first = {state.C, state.n, state.m};
-  a.last = in_place ? a.first : empty_carry({z.B, z.H}, z.D, z.E, i.dtype());
+  a.last = in_place ? a.first : empty_carry({z.B, z.H}, z.D, z.E, i.dtype(), i.dtype());
   kernels::mlstm(a);
   if (InferenceMode::active())
     for (const Tensor* made : {&a.h, &a.last.C, &a.last.n, &a.last.m}) made->mark_inference();

@@ -121,7 +121,8 @@ class Forward {
   HeadView<BFloat16> h_;
   HeadView<float> a_, m_;
   CarryView<const float> first_;
-  CarryView<float> last_, states_;
+  CarryView<float> last_;
+  CarryView<float, BFloat16> states_;
 
   State state_;
   ChunkGates gates_;

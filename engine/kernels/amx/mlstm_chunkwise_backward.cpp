@@ -16,13 +16,13 @@ struct Sweep {
 };
 
 // x_t += factor_t (y_t + extra_t z): rows of x and y, a vector z.
-void add_decayed(Floats& x, const Floats& y, const float* factor, const float* extra, const Floats& z,
-                 std::int64_t rows, std::int64_t width) {
+void add_decayed(Floats& x, const Floats& y, const float* factor, const float* extra, const float* z, std::int64_t rows,
+                 std::int64_t width) {
   for (std::int64_t t = 0; t < rows; ++t) {
     const __m512 f = _mm512_set1_ps(factor[t]), e = _mm512_set1_ps(extra != nullptr ? extra[t] : 1);
     for (std::int64_t j = 0; j < width; j += 16) {
       const std::int64_t at = t * width + j;
-      const __m512 sum = _mm512_fmadd_ps(e, _mm512_loadu_ps(z.data() + j), _mm512_loadu_ps(y.data() + at));
+      const __m512 sum = _mm512_fmadd_ps(e, _mm512_loadu_ps(z + j), _mm512_loadu_ps(y.data() + at));
       _mm512_storeu_ps(x.data() + at, _mm512_fmadd_ps(f, sum, _mm512_loadu_ps(x.data() + at)));
     }
   }
@@ -65,7 +65,7 @@ class Back {
       sweep.dlog_f = 0;
     }
     for (std::int64_t c = chunks - 1; c >= 0; --c) {
-      Place at{b, c * chunk_, std::min(chunk_, z_.T - c * chunk_), key_head, 0, c > 0, c + 1 < chunks};
+      Place at{b, c * chunk_, std::min(chunk_, z_.T - c * chunk_), key_head, 0, 0, c > 0, c + 1 < chunks};
       K_ = rows_of(k_, b, at.t0, key_head, at.size);
       V_ = rows_of(v_, b, at.t0, key_head, at.size);
       Kt_.pack(pack_right_transposed, K_, at.size, z_.D);
@@ -75,7 +75,7 @@ class Back {
       dv_sum_.assign(area(at.size, z_.E), 0);
       for (std::int64_t j = 0; j < z_.heads_a_group(); ++j) {
         at.head = key_head * z_.heads_a_group() + j;
-        state_.load(states_, (b * z_.H + at.head) * chunks + c, z_);
+        at.state = (b * z_.H + at.head) * chunks + c;
         query_head(at, sweeps_[static_cast<std::size_t>(j)], multiply);
       }
       write(dk_out_, at, key_head, dk_sum_);
@@ -86,13 +86,13 @@ class Back {
  private:
   // A chunk of a query head.
   struct Place {
-    std::int64_t b, t0, size, key_head, head;
+    std::int64_t b, t0, size, key_head, head, state;  // state: the number of the one before the chunk
     bool has_earlier, has_later;
   };
 
   void query_head(const Place& at, Sweep& sweep, Multiplier& multiply) {
     gates_.start(i_.at(at.b, at.t0, at.head), f_.at(at.b, at.t0, at.head), m_.at(at.b, at.t0, at.head), z_.H, at.size,
-                 state_.m);
+                 states_.m(at.state));
     Q_ = rows_of(q_, at.b, at.t0, at.head, at.size);
     normalise(at);
     pairs(at, multiply);
@@ -145,9 +145,9 @@ class Back {
   void queries(const Place& at, Multiplier& multiply) {
     product(multiply, Kr_.right_of(Left::rows(P_.data(), padded(at.size))), dq_, at.size, z_.D);
     if (at.has_earlier) {
-      packed_.pack(pack_right_transposed, matrix(state_.C, z_.D, z_.E), z_.D, z_.E);
+      packed_.pack(pack_right_transposed, {states_.C(at.state), DType::bf16, z_.D, z_.E, z_.E}, z_.D, z_.E);
       product(multiply, packed_.right_of(Left::rows(g_.data(), z_.E)), outside_, at.size, z_.D);
-      add_decayed(dq_, outside_, scaled_beta_.data(), delta_.data(), state_.n, at.size, z_.D);
+      add_decayed(dq_, outside_, scaled_beta_.data(), delta_.data(), states_.n(at.state), at.size, z_.D);
     }
     write(dq_out_, at, at.head, dq_);
   }
@@ -159,7 +159,7 @@ class Back {
     if (at.has_later) {
       packed_.pack(pack_right_transposed, matrix(sweep.dC, z_.D, z_.E), z_.D, z_.E);
       product(multiply, packed_.right_of(left_of(V_)), outside_, at.size, z_.D);
-      add_decayed(dk_, outside_, gates_.omega.data(), nullptr, sweep.dn, at.size, z_.D);
+      add_decayed(dk_, outside_, gates_.omega.data(), nullptr, sweep.dn.data(), at.size, z_.D);
     }
     add(dk_sum_, dk_);
   }
@@ -170,7 +170,7 @@ class Back {
     if (at.has_later) {
       packed_.pack(pack_right, matrix(sweep.dC, z_.D, z_.E), z_.E, z_.D);
       product(multiply, packed_.right_of(left_of(K_)), outside_, at.size, z_.E);
-      add_decayed(dv_, outside_, gates_.omega.data(), nullptr, zero_, at.size, z_.E);
+      add_decayed(dv_, outside_, gates_.omega.data(), nullptr, zero_.data(), at.size, z_.E);
     }
     add(dv_sum_, dv_);
   }
@@ -220,14 +220,13 @@ class Back {
   std::int64_t chunk_;
   HeadView<const BFloat16> q_, k_, v_, h_, dh_;
   HeadView<const float> i_, f_, a_, m_;
-  CarryView<const float> states_;
+  CarryView<const float, const BFloat16> states_;
   HeadView<BFloat16> dq_out_, dk_out_, dv_out_;
   HeadView<float> di_out_, df_out_;
   bool gates_wanted_, dq_wanted_, dk_wanted_, dv_wanted_;
 
   std::vector<Sweep> sweeps_;
   Floats zero_;
-  State state_;
   ChunkGates gates_;
   Source Q_, K_, V_;
   Packed Kt_, Kr_, Vt_, gr_, packed_, transposed_;

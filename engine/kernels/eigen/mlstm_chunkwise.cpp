@@ -6,6 +6,7 @@
 // Our own team runs the heads; Eigen stays on the thread that calls it.
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -104,21 +105,21 @@ struct State {
   bool empty = true;
 
   // The empty state where there is none to load.
-  void load(const CarryView<const float>& from, std::int64_t index, const MlstmSizes& z) {
+  template <class M>
+  void load(const CarryView<const float, M>& from, std::int64_t index, const MlstmSizes& z) {
     empty = !from;
     m = empty ? 0 : from.m(index);
-    if (empty)
-      C.setZero(z.D, z.E);
-    else
-      C = Eigen::Map<const Matrix>(from.C(index), z.D, z.E);
+    C.setZero(z.D, z.E);
+    if (!empty) std::copy_n(from.C(index), C.size(), C.data());
     if (empty)
       n.setZero(z.D);
     else
       n = Eigen::Map<const Vector>(from.n(index), z.D);
   }
-  void store(const CarryView<float>& to, std::int64_t index) const {
+  template <class M>
+  void store(const CarryView<float, M>& to, std::int64_t index) const {
     if (!to) return;
-    Eigen::Map<Matrix>(to.C(index), C.rows(), C.cols()) = C;
+    std::transform(C.data(), C.data() + C.size(), to.C(index), [](float x) { return static_cast<M>(x); });
     Eigen::Map<Vector>(to.n(index), n.size()) = n;
     to.m(index) = m;
   }
@@ -139,7 +140,8 @@ void forward(const MlstmArgs& args) {
   const HeadView<X> h(args.h);
   const HeadView<float> a_out(args.a), m_out(args.m);
   const CarryView<const float> first(args.first, z);
-  const CarryView<float> last(args.last, z), states(args.states, z);
+  const CarryView<float> last(args.last, z);
+  const CarryView<float, X> states(args.states, z);
   parallel_for(z.B * z.H, cost_per_head(z, args.chunk), [&](std::int64_t begin, std::int64_t end) {
     Reader<X> q(args.q), k(args.k), v(args.v);
     ChunkGates gates;
@@ -199,7 +201,7 @@ void backward(const MlstmBackwardArgs& args) {
   const float scale = static_cast<float>(args.scale);
   const std::int64_t chunks = z.chunks(args.chunk), group = z.heads_a_group();
   const HeadView<const float> i(args.i), f(args.f), a(args.a), m(args.m);
-  const CarryView<const float> states(args.states, z);
+  const CarryView<const float, const X> states(args.states, z);
   const HeadView<X> dq_out(args.dq), dk_out(args.dk), dv_out(args.dv);
   const HeadView<float> di_out(args.di), df_out(args.df);
   const bool gates_wanted = di_out || df_out;

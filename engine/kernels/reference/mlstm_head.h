@@ -100,23 +100,24 @@ void store(const Matrix<S>& from, std::int64_t T, const HeadView<X>& to, std::in
 }
 
 // The empty state where there is none to load.
-template <class S>
-void load_state(const CarryView<const S>& from, std::int64_t index, std::int64_t D, std::int64_t E, MlstmState<S>& to) {
+template <class S, class M>
+void load_state(const CarryView<const S, const M>& from, std::int64_t index, std::int64_t D, std::int64_t E,
+                MlstmState<S>& to) {
   to.C.resize(D, E + 1);
   to.m = 0;
   if (!from) return;
   for (std::int64_t d = 0; d < D; ++d) {
-    std::copy_n(from.C(index) + d * E, E, to.C[d]);
+    for (std::int64_t e = 0; e < E; ++e) to.C[d][e] = static_cast<S>(from.C(index)[d * E + e]);
     to.C[d][E] = from.n(index)[d];
   }
   to.m = real_part(from.m(index));
 }
-template <class S>
-void store_state(const MlstmState<S>& from, std::int64_t D, std::int64_t E, const CarryView<S>& to,
+template <class S, class M>
+void store_state(const MlstmState<S>& from, std::int64_t D, std::int64_t E, const CarryView<S, M>& to,
                  std::int64_t index) {
   if (!to) return;
   for (std::int64_t d = 0; d < D; ++d) {
-    std::copy_n(from.C[d], E, to.C(index) + d * E);
+    for (std::int64_t e = 0; e < E; ++e) to.C(index)[d * E + e] = static_cast<M>(from.C[d][e]);
     to.n(index)[d] = from.C[d][E];
   }
   to.m(index) = S(from.m);
@@ -165,7 +166,8 @@ void run_mlstm(const MlstmArgs& args, double cost_per_head, Form form) {
     const MlstmInputs<X, S> in(args);
     const MlstmSizes& z = in.z;
     const CarryView<const S> first(args.first, z);
-    const CarryView<S> last(args.last, z), states(args.states, z);
+    const CarryView<S> last(args.last, z);
+    const CarryView<S, X> states(args.states, z);
     const HeadView<X> h(args.h);
     const HeadView<S> a(args.a), m(args.m);
     parallel_for(z.B * z.H, cost_per_head, [&](std::int64_t begin, std::int64_t end) {
@@ -200,7 +202,7 @@ void run_mlstm_backward(const MlstmBackwardArgs& args, double cost_per_head, For
     const MlstmSizes& z = in.z;
     const std::int64_t group = z.heads_a_group();
     constexpr bool exact = std::is_same_v<X, S>;  // bf16 has rounded h: its dh·h says little about the row of dA
-    const CarryView<const S> states(args.states, z);
+    const CarryView<const S, const X> states(args.states, z);
     const HeadView<const X> h(args.h), dh(args.dh);
     const HeadView<const S> a(args.a), m(args.m);
     const HeadView<X> dq(args.dq), dk(args.dk), dv(args.dv);
