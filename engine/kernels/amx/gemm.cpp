@@ -149,7 +149,7 @@ void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t en
   for (std::size_t s = begin; s < end; ++s) {
     const bool last = s + 1 == strips.size();
     for (std::int64_t col = job.col; col < job.col_end; ++col) {
-      Sums block{sums + (col - job.col) * kBlock * kBlock, kBlock * 4};
+      Sums block{strips.size() == 1 ? sums : sums + (col - job.col) * kBlock * kBlock, kBlock * 4};
       const bool here = in_place && (col + 1) * kBlock <= p.cols;
       if (here) block = {static_cast<float*>(p.c) + row * kBlock * p.stride + col * kBlock, p.stride * 4};
       const bool writes = last && !here && p.sink == nullptr;
