@@ -27,6 +27,10 @@ Var MetaTokens::prepend(Pass& pass, const Var& x) const {
   return ops::concat(parts, 1);
 }
 
-Var MetaTokens::drop(Pass& pass, const Var& x) const { return starts(pass) ? ops::slice(x, 1, count_, x.dim(1)) : x; }
+ResidualStream MetaTokens::drop(Pass& pass, const ResidualStream& in) const {
+  if (!starts(pass)) return in;
+  const Var x = in.sum();
+  return {ops::slice(x, 1, count_, x.dim(1))};
+}
 
 }  // namespace blalm

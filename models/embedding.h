@@ -20,7 +20,7 @@ class MetaTokens : public Module {
   // M = 0: the identity, without parameters. The vectors are a parameter of the parent, "meta_tokens".
   MetaTokens(Module& parent, std::string name, const ModelConfig& config);
   Var prepend(Pass& pass, const Var& x) const;  // [B, T, d] -> [B, M + T, d], at the start of a sequence
-  Var drop(Pass& pass, const Var& x) const;     // the reverse
+  ResidualStream drop(Pass& pass, const ResidualStream& in) const;  // the reverse
 
  private:
   bool starts(const Pass& pass) const { return vectors_ != nullptr && pass.position() == 0; }

@@ -45,18 +45,19 @@ Backbone::Backbone(Module& parent, std::string name, const ModelConfig& c)
       norm_(*this, "norm", c.hidden_size, c.rms_norm_eps) {}
 
 Var Backbone::forward(Pass& pass, const Tensor& ids) {
-  Var x = meta_tokens_.prepend(pass, embed_tokens.forward(pass, ids));  // [B, M + T, d]
+  ResidualStream x{meta_tokens_.prepend(pass, embed_tokens.forward(pass, ids))};  // [B, M + T, d]
   for (const auto& layer : layers_) x = run_layer(pass, *layer, x);
-  return norm_.forward(pass, meta_tokens_.drop(pass, x));  // [B, T, d]
+  return norm_.forward(pass, meta_tokens_.drop(pass, x))[1];  // [B, T, d]
 }
 
-Var Backbone::run_layer(Pass& pass, Layer& layer, const Var& x) const {
-  if (!pass.options.recompute || pass.decoding()) return layer.forward(pass, x);
-  const Var inputs[] = {x};
-  return recompute(pass.tape, inputs, [&layer, options = pass.options](Tape& tape, std::span<const Var> in) {
+ResidualStream Backbone::run_layer(Pass& pass, Layer& layer, const ResidualStream& in) const {
+  if (!pass.options.recompute || pass.decoding()) return layer.forward(pass, in);
+  // Summed, so that one tensor a layer is kept and not two.
+  const Var inputs[] = {in.sum()};
+  return {recompute(pass.tape, inputs, [&layer, options = pass.options](Tape& tape, std::span<const Var> x) {
     Pass again{tape, options};
-    return layer.forward(again, in[0]);
-  });
+    return layer.forward(again, {x[0]}).sum();
+  })};
 }
 
 LanguageModel::LanguageModel(const ModelConfig& config, const BuildOptions& options)

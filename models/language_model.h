@@ -27,7 +27,7 @@ class Backbone : public Module {
   Embedding embed_tokens;
 
  private:
-  Var run_layer(Pass& pass, Layer& layer, const Var& x) const;
+  ResidualStream run_layer(Pass& pass, Layer& layer, const ResidualStream& in) const;
 
   MetaTokens meta_tokens_;
   std::vector<std::unique_ptr<Layer>> layers_;

@@ -20,11 +20,11 @@ Layer::Layer(Module& parent, std::string name, const ModelConfig& c)
       mixer_(make_mixer(*this, c)),
       mlp_(*this, "mlp", c) {}
 
-Var Layer::forward(Pass& pass, const Var& x) {
+ResidualStream Layer::forward(Pass& pass, const ResidualStream& in) {
   const Scope scope = enter(pass);
-  const Var mixed = mixer_->forward(pass, input_layernorm_.forward(pass, x));
-  const std::vector<Var> h = post_attention_layernorm_.forward_sum(pass, x, mixed);
-  return ops::add(h[0], mlp_.forward(pass, h[1]));
+  const std::vector<Var> x = input_layernorm_.forward(pass, in);
+  const std::vector<Var> h = post_attention_layernorm_.forward(pass, {x[0], mixer_->forward(pass, x[1])});
+  return {h[0], mlp_.forward(pass, h[1])};
 }
 
 }  // namespace blalm

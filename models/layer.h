@@ -1,4 +1,5 @@
-// One layer (spec §4.1): x = x + mixer(norm(x)), then x = x + mlp(norm(x)).
+// One layer (spec §4.1): x = x + mixer(norm(x)), then x = x + mlp(norm(x)). Each sum is made with the norm after it,
+// the second one by the next layer.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,7 @@ namespace blalm {
 class Layer : public Module {
  public:
   Layer(Module& parent, std::string name, const ModelConfig& config);
-  Var forward(Pass& pass, const Var& x);  // [B, T, d] -> [B, T, d], both in the residual dtype
+  ResidualStream forward(Pass& pass, const ResidualStream& in);
   double flops(std::int64_t) const override { return 2.0 * static_cast<double>(width_); }  // of the two sums
 
  private:

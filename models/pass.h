@@ -28,6 +28,12 @@ struct RunOptions {
   ops::MlstmForm mlstm_form = ops::MlstmForm::automatic;
 };
 
+// The residual stream, [B, T, d] in the residual dtype: x and a branch's output, which the next norm adds to it.
+struct ResidualStream {
+  Var x, branch{};  // without a branch there is nothing to add
+  Var sum() const { return branch.defined() ? ops::add(x, branch) : x; }
+};
+
 struct Pass {
   Tape& tape;
   const RunOptions& options;

@@ -13,14 +13,12 @@ class RmsNorm : public Module {
         width_(width),
         eps_(eps) {}
 
-  Var forward(Pass& pass, const Var& x) {  // [..., d] -> [..., d]
+  // The stream's sum and the norm of that, [B, T, d] each.
+  std::vector<Var> forward(Pass& pass, const ResidualStream& in) {
     const Scope scope = enter(pass);
-    return ops::rms_norm_to(pass.operand(), x, pass.parameter(weight), eps_);
-  }
-  // x + more and its norm.
-  std::vector<Var> forward_sum(Pass& pass, const Var& x, const Var& more) {
-    const Scope scope = enter(pass);
-    return ops::add_rms_norm_to(pass.operand(), x, more, pass.parameter(weight), eps_);
+    const Var w = pass.parameter(weight);
+    if (!in.branch.defined()) return {in.x, ops::rms_norm_to(pass.operand(), in.x, w, eps_)};
+    return ops::add_rms_norm_to(pass.operand(), in.x, in.branch, w, eps_);
   }
   double flops(std::int64_t) const override { return 4.0 * static_cast<double>(width_); }
 

@@ -36,11 +36,13 @@ struct Source {
 // Operands in tile order. Pieces of one block of 32 columns follow each other along the depth.
 //   pack_right              the right operand is the source, [depth, width]
 //   pack_right_transposed   the right operand is its transpose: the source is [width, depth]
+//   pack_right_both         the former two of one source, read once; shares are those of `transposed`
 //   pack_left               the left operand is the source, [width, depth]
 //   pack_left_transposed    the left operand is its transpose: the source is [depth, width]
 // Each packs a share [first, last) of blocks(width) · blocks(depth) pieces; call them in parallel on disjoint shares.
 void pack_right(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 void pack_right_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
+void pack_right_both(const Source& from, BFloat16* transposed, BFloat16* plain, std::int64_t first, std::int64_t last);
 void pack_left(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 void pack_left_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last);
 

@@ -135,9 +135,11 @@ void pack_rows(const Source& from, BFloat16* to, std::int64_t first, std::int64_
   }
 }
 
+// `plain`, when given, gets what pack_right makes of the source.
 template <class T>
-void pack_from_width(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
-  const std::int64_t along = blocks(from.cols);
+void pack_from_width(const Source& from, BFloat16* to, BFloat16* plain, std::int64_t first, std::int64_t last) {
+  const __m512i low = _mm512_load_si512(kInterleave.low), high = _mm512_load_si512(kInterleave.high);
+  const std::int64_t along = blocks(from.cols), down = blocks(from.rows);
   for (std::int64_t i = first; i < last; ++i)
     for (std::int64_t half = 0; half < 2; ++half) {
       const std::int64_t row = i / along * kBlock + half * kHalf, col = i % along * kDepth;
@@ -145,6 +147,14 @@ void pack_from_width(const Source& from, BFloat16* to, std::int64_t first, std::
       __m512i tile[16];
       for (std::int64_t r = 0; r < 16; ++r)
         tile[r] = row + r < from.rows ? load32(data + r * from.stride, from.cols - col) : _mm512_setzero_si512();
+      if (plain != nullptr) {
+        BFloat16* pairs = plain + (i % along * down + i / along) * kPiece + half * (kPiece / 4);
+        for (std::int64_t p = 0; p < 8; ++p) {
+          const __m512i a = tile[2 * p], b = tile[2 * p + 1];
+          _mm512_storeu_si512(pairs + p * kDepth, _mm512_permutex2var_epi16(a, low, b));
+          _mm512_storeu_si512(pairs + p * kDepth + kPiece / 2, _mm512_permutex2var_epi16(a, high, b));
+        }
+      }
       transpose16(tile);
       store(tile, to + i * kPiece + half * (kPiece / 2));
     }
@@ -158,8 +168,12 @@ void pack_right(const Source& from, BFloat16* to, std::int64_t first, std::int64
 }
 
 void pack_right_transposed(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {
-  from.dtype == DType::f32 ? pack_from_width<float>(from, to, first, last)
-                           : pack_from_width<BFloat16>(from, to, first, last);
+  pack_right_both(from, to, nullptr, first, last);
+}
+
+void pack_right_both(const Source& from, BFloat16* transposed, BFloat16* plain, std::int64_t first, std::int64_t last) {
+  from.dtype == DType::f32 ? pack_from_width<float>(from, transposed, plain, first, last)
+                           : pack_from_width<BFloat16>(from, transposed, plain, first, last);
 }
 
 void pack_left(const Source& from, BFloat16* to, std::int64_t first, std::int64_t last) {

@@ -18,20 +18,24 @@ constexpr double kCostOfPiece = kPiece / 8.0;  // of packing, in the measure of 
 
 Source source(const Tensor& t) { return {t.raw(), t.dtype(), t.dim(0), t.dim(1), t.dim(1)}; }
 
-// The two copies of a weight [N, K].
-const char kForward = 0, kBackward = 0;
+// The two copies of a weight [N, K], made together, though a pass without gradient needs but one: what takes time is to
+// read the weight.
+const char kPacked = 0;
 
-Tensor packed_forward(const Tensor& weight) {
-  return derived_copy(weight, &kForward, [&](const Tensor& last) {
-    return packed(pack_right_transposed, weight, weight.dim(0), weight.dim(1), last);
+Tensor packed_weight(const Tensor& weight) {
+  return derived_copy(weight, &kPacked, [&](const Tensor& last) {
+    const std::int64_t size = packed_size(weight.dim(0), weight.dim(1));
+    const Tensor both = last.defined() ? last : Tensor::empty({2, size}, DType::bf16);
+    const Source matrix = source(weight);
+    BFloat16* data = both.mutable_data<BFloat16>();
+    parallel_for(size / kPiece, 2 * kCostOfPiece,
+                 [&](std::int64_t first, std::int64_t end) { pack_right_both(matrix, data, data + size, first, end); });
+    return both;
   });
 }
 
-Tensor packed_backward(const Tensor& weight) {
-  return derived_copy(weight, &kBackward, [&](const Tensor& last) {
-    return packed(pack_right, weight, weight.dim(1), weight.dim(0), last);
-  });
-}
+Tensor packed_forward(const Tensor& weight) { return packed_weight(weight).rows(0, 1); }
+Tensor packed_backward(const Tensor& weight) { return packed_weight(weight).rows(1, 2); }
 
 // A left operand in rows. Where the depth is no multiple of 32 its end lies in a padded copy of its own.
 struct LeftRows {
