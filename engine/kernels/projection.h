@@ -18,6 +18,7 @@ struct ProjectArgs {
   };
   Tensor x;
   std::vector<Output> outputs;
+  bool gradient = false;  // dx will be asked for
 };
 extern const Kernel<ProjectArgs> project;
 

@@ -18,24 +18,31 @@ constexpr double kCostOfPiece = kPiece / 8.0;  // of packing, in the measure of 
 
 Source source(const Tensor& t) { return {t.raw(), t.dtype(), t.dim(0), t.dim(1), t.dim(1)}; }
 
-// The two copies of a weight [N, K], made together, though a pass without gradient needs but one: what takes time is to
-// read the weight.
-const char kPacked = 0;
+// The two copies of a weight [N, K]. What takes time is to read the weight: with few rows to spread it over, both are
+// made at once, [2, size]; with many, the second waits for the backward pass, which has memory to spare.
+const char kForward = 0, kBackward = 0;
+constexpr std::int64_t kFewRows = 4096;
 
-Tensor packed_weight(const Tensor& weight) {
-  return derived_copy(weight, &kPacked, [&](const Tensor& last) {
-    const std::int64_t size = packed_size(weight.dim(0), weight.dim(1));
-    const Tensor both = last.defined() ? last : Tensor::empty({2, size}, DType::bf16);
+Tensor packed_forward(const Tensor& weight, bool both) {
+  return derived_copy(weight, &kForward, [&](const Tensor& last) {
+    const std::int64_t size = packed_size(weight.dim(0), weight.dim(1)), copies = both ? 2 : 1;
+    const Tensor to = last.defined() && last.dim(0) == copies ? last : Tensor::empty({copies, size}, DType::bf16);
     const Source matrix = source(weight);
-    BFloat16* data = both.mutable_data<BFloat16>();
-    parallel_for(size / kPiece, 2 * kCostOfPiece,
-                 [&](std::int64_t first, std::int64_t end) { pack_right_both(matrix, data, data + size, first, end); });
-    return both;
+    BFloat16* data = to.mutable_data<BFloat16>();
+    parallel_for(size / kPiece, kCostOfPiece, [&](std::int64_t first, std::int64_t end) {
+      pack_right_both(matrix, data, both ? data + size : nullptr, first, end);
+    });
+    return to;
   });
 }
 
-Tensor packed_forward(const Tensor& weight) { return packed_weight(weight).rows(0, 1); }
-Tensor packed_backward(const Tensor& weight) { return packed_weight(weight).rows(1, 2); }
+Tensor packed_backward(const Tensor& weight) {
+  const Tensor forward = packed_forward(weight, false);
+  if (forward.dim(0) == 2) return forward.rows(1, 2);
+  return derived_copy(weight, &kBackward, [&](const Tensor& last) {
+    return packed(pack_right, weight, weight.dim(1), weight.dim(0), last);
+  });
+}
 
 // A left operand in rows. Where the depth is no multiple of 32 its end lies in a padded copy of its own.
 struct LeftRows {
@@ -101,13 +108,14 @@ Reason declines_project_weight(const ProjectWeightArgs& args) {
 void project(const ProjectArgs& args) {
   const LeftRows x(args.x);
   const std::size_t count = args.outputs.size();
+  const bool both = args.gradient && args.x.dim(0) <= kFewRows;
   std::vector<std::vector<Term>> terms(count);
   std::vector<Tensor> weights;
   std::vector<Product> products;
   for (std::size_t j = 0; j < count; ++j) {
     const ProjectArgs::Output& o = args.outputs[j];
     if (o.y.numel() == 0) continue;
-    weights.push_back(packed_forward(o.weight));
+    weights.push_back(packed_forward(o.weight, both));
     x.terms(weights.back(), terms[j]);
     Product& product = products.emplace_back(result(terms[j], o.y));
     if (o.bias.defined()) product.bias = o.bias.data<float>();
