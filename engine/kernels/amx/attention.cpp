@@ -13,6 +13,20 @@ namespace {
 // before sums are scaled anew.
 constexpr float kSlack = 8;
 
+constexpr std::int64_t kAhead = 8;  // rows asked for at a time
+
+// Rows of one head that will be needed later, asked for a few at a time: they lie too far apart for the processor to
+// foresee them, and many at once would wait for each other.
+struct Ahead {
+  const BFloat16* rows = nullptr;
+  std::int64_t count = 0, width = 0, stride = 0;
+
+  void ask(std::int64_t most) {
+    for (; most > 0 && count > 0; --most, --count, rows += stride)
+      for (std::int64_t j = 0; j < width; j += kDepth) _mm_prefetch(rows + j, _MM_HINT_T1);
+  }
+};
+
 class Forward {
  public:
   Forward(const AttentionArgs& args, const AttentionSizes& n, std::int64_t most_key_blocks)
@@ -36,6 +50,15 @@ class Forward {
         out_(e_blocks_ * kBlock * kQueries),
         shift_(kQueries),
         total_(kQueries) {}
+
+  // The next key head will be this one.
+  void foresee(std::int64_t b, std::int64_t g) {
+    const std::int64_t h = g * (n_.heads / n_.groups);
+    ahead_[0] = {k_ + n_.key(b, 0, g) * n_.d, n_.keys, n_.d, n_.groups * n_.d};
+    ahead_[1] = {v_ + n_.key(b, 0, g) * n_.e, n_.keys, n_.e, n_.groups * n_.e};
+    ahead_[2] = {q_ + n_.query(b, 0, h) * n_.d, n_.queries, n_.d, n_.heads * n_.d};
+    ahead_[3] = {o_ + n_.query(b, 0, h) * n_.e, n_.queries, n_.e, n_.heads * n_.e};
+  }
 
   // Queries [begin, end) of the heads that read a key head.
   void key_head(std::int64_t b, std::int64_t g, std::int64_t begin, std::int64_t end) {
@@ -77,6 +100,7 @@ class Forward {
       for (std::int64_t c = columns.begin; c < columns.end; ++c)
         multiply_block(K_.data() + slot * d_steps_ * kPiece, kPiece, Q_.data() + c * d_steps_ * kPiece, kPiece,
                        d_steps_, scores_.data() + c * kPiece, kBlock, false);
+      for (Ahead& ahead : ahead_) ahead.ask(kAhead);
       for (std::int64_t c = columns.begin; c < columns.end; ++c) add(block, c, queries.begin + c * kBlock);
       ++pending_;
     });
@@ -196,6 +220,7 @@ class Forward {
   Buffer<float> out_;                // [E, queries], relative to 2^shift as is the total
   Buffer<float> shift_, total_;      // a query each
   __mmask16 shifted_[2 * kColumns];  // queries whose shift is not 0
+  Ahead ahead_[4];                   // of the next key head: K, V, Q, O
   Span seen_[kColumns];              // of the pending key blocks, by each column
   std::int64_t pending_ = 0, first_slot_ = 0;
 };
@@ -228,9 +253,16 @@ void attention(const AttentionArgs& a) {
   const double cost = kCostOfPair * static_cast<double>(visible_pairs(a.band, a.first_query(), n.queries)) *
                       static_cast<double>((n.d + n.e) * n.heads / n.groups) / static_cast<double>(parts);
   std::atomic<std::int64_t> next{0};
-  parallel_for(heads * parts, cost, [&](std::int64_t, std::int64_t) {
+  parallel_for(heads * parts, cost, [&](std::int64_t begin, std::int64_t end) {
     Forward forward(a, n, most_key_blocks);
     const TileRegisters tiles;
+    if (parts == 1) {  // all as long: neighbours, whose rows lie together, to one thread
+      for (std::int64_t head = begin; head < end; ++head) {
+        if (head + 1 < end) forward.foresee((head + 1) / n.groups, (head + 1) % n.groups);
+        forward.key_head(head / n.groups, head % n.groups, 0, n.queries);
+      }
+      return;
+    }
     for (std::int64_t job = next++; job < heads * parts; job = next++) {
       const std::int64_t part = parts - 1 - job / heads, head = job % heads;  // the long ones first
       forward.key_head(head / n.groups, head % n.groups, begin_of(part), begin_of(part + 1));
