@@ -9,8 +9,23 @@
 namespace blalm::kernels::amx {
 namespace {
 
-// Scores may exceed what they are taken relative to by so many powers of 2 before sums are scaled anew.
+// Most queries' scores are taken as they are. Others may exceed what they are taken relative to by so many powers of 2
+// before sums are scaled anew.
 constexpr float kSlack = 8;
+
+constexpr std::int64_t kAhead = 8;  // rows asked for at a time
+
+// Rows of one head that will be needed later, asked for a few at a time: they lie too far apart for the processor to
+// foresee them, and many at once would wait for each other.
+struct Ahead {
+  const BFloat16* rows = nullptr;
+  std::int64_t count = 0, width = 0, stride = 0;
+
+  void ask(std::int64_t most) {
+    for (; most > 0 && count > 0; --most, --count, rows += stride)
+      for (std::int64_t j = 0; j < width; j += kDepth) _mm_prefetch(rows + j, _MM_HINT_T1);
+  }
+};
 
 class Forward {
  public:
@@ -31,10 +46,19 @@ class Forward {
         Q_(kColumns * d_steps_ * kPiece),
         P_(kColumns * kPending * kPiece),
         packed_(kColumns * e_blocks_ * kPiece),
-        scores_(kBlock * kQueries),
+        scores_(kBlock * kBlock * kColumns),
         out_(e_blocks_ * kBlock * kQueries),
         shift_(kQueries),
         total_(kQueries) {}
+
+  // The next key head will be this one.
+  void foresee(std::int64_t b, std::int64_t g) {
+    const std::int64_t h = g * (n_.heads / n_.groups);
+    ahead_[0] = {k_ + n_.key(b, 0, g) * n_.d, n_.keys, n_.d, n_.groups * n_.d};
+    ahead_[1] = {v_ + n_.key(b, 0, g) * n_.e, n_.keys, n_.e, n_.groups * n_.e};
+    ahead_[2] = {q_ + n_.query(b, 0, h) * n_.d, n_.queries, n_.d, n_.heads * n_.d};
+    ahead_[3] = {o_ + n_.query(b, 0, h) * n_.e, n_.queries, n_.e, n_.heads * n_.e};
+  }
 
   // Queries [begin, end) of the heads that read a key head.
   void key_head(std::int64_t b, std::int64_t g, std::int64_t begin, std::int64_t end) {
@@ -56,69 +80,72 @@ class Forward {
     const QueryBlock queries{first_ + i, rows};
     pack_right_transposed({q_ + n_.query(b, i, h) * n_.d, DType::bf16, rows, n_.d, n_.heads * n_.d}, Q_.data(), 0,
                           queries.columns() * d_steps_);
-    std::fill_n(shift_.data(), kQueries, -std::numeric_limits<float>::infinity());
+    std::fill_n(shift_.data(), kQueries, 0.0F);
+    std::fill_n(shifted_, 2 * kColumns, __mmask16{0});
+    attend(queries, packed);
+    if (must_shift(rows)) attend(queries, packed);
+    write(b, h, i, rows);
+  }
+
+  void attend(const QueryBlock& queries, const KeyBlocks& packed) {
     std::fill_n(total_.data(), kQueries, 0.0F);
     std::fill_n(out_.data(), e_blocks_ * kBlock * kQueries, 0.0F);
     pending_ = 0;
-    KeyBlocks(band_, queries.begin, queries.begin + rows).for_each([&](std::int64_t block) {
+    KeyBlocks(band_, queries.begin, queries.begin + queries.rows).for_each([&](std::int64_t block) {
       const Span columns = columns_of(band_, block, queries);
       if (columns.empty()) return;
       const std::int64_t slot = packed.slot(block);
       if (pending_ == kPending || slot != first_slot_ + pending_) flush();
-      add(block, slot, columns, queries);
+      if (pending_ == 0) first_slot_ = slot;
+      for (std::int64_t c = columns.begin; c < columns.end; ++c)
+        multiply_block(K_.data() + slot * d_steps_ * kPiece, kPiece, Q_.data() + c * d_steps_ * kPiece, kPiece,
+                       d_steps_, scores_.data() + c * kPiece, kBlock, false);
+      for (Ahead& ahead : ahead_) ahead.ask(kAhead);
+      for (std::int64_t c = columns.begin; c < columns.end; ++c) add(block, c, queries.begin + c * kBlock);
+      ++pending_;
     });
     flush();
-    write(b, h, i, rows);
   }
 
-  void add(std::int64_t block, std::int64_t slot, const Span& columns, const QueryBlock& queries) {
-    for (std::int64_t c = columns.begin; c < columns.end; ++c)
-      multiply_block(K_.data() + slot * d_steps_ * kPiece, kPiece, Q_.data() + c * d_steps_ * kPiece, kPiece, d_steps_,
-                     scores_.data() + c * kBlock, kQueries, false);
-    find_largest(block, columns, queries);
-    if (pending_ == 0) first_slot_ = slot;
-    for (std::int64_t c = columns.begin; c < columns.end; ++c) {
-      const std::int64_t position = queries.begin + c * kBlock;
-      sees_all(band_, block, position) ? exponentials<false>(block, c, position)
-                                       : exponentials<true>(block, c, position);
-      seen_[c].include(pending_, P_.data() + c * kPending * kPiece);
-    }
-    ++pending_;
-  }
-
-  // Raises the shift of queries for which a score is far above it.
-  void find_largest(std::int64_t block, const Span& columns, const QueryBlock& queries) {
-    __m512 largest[2 * kColumns];
-    __mmask16 raised[2 * kColumns];
+  // Whether the sum of a query is out of range: then its scores are taken relative to the largest so far. It depends on
+  // what this query sees and on no other.
+  bool must_shift(std::int64_t rows) {
     unsigned any = 0;
-    for (std::int64_t v = 2 * columns.begin; v < 2 * columns.end; ++v) {
-      const float* s = scores_.data() + v * kLanes;
-      const std::int64_t position = queries.begin + v * kLanes;
-      __m512 x = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
-      if (sees_all(band_, block, queries.begin + v / 2 * kBlock)) {
-        __m512 y = x;
-        for (std::int64_t r = 0; r < kBlock; r += 2) {  // max(NaN, x) is x
-          x = _mm512_max_ps(_mm512_load_ps(s + r * kQueries), x);
-          y = _mm512_max_ps(_mm512_load_ps(s + (r + 1) * kQueries), y);
-        }
-        x = _mm512_max_ps(x, y);
-      } else {
-        for (std::int64_t r = 0; r < kBlock; ++r)
-          x = _mm512_mask_max_ps(x, visible(band_, block * kBlock + r, position), _mm512_load_ps(s + r * kQueries), x);
-      }
-      largest[v] = _mm512_mul_ps(x, _mm512_set1_ps(scale_));
-      const __m512 limit = _mm512_add_ps(_mm512_load_ps(shift_.data() + v * kLanes), _mm512_set1_ps(kSlack));
-      raised[v] = _mm512_cmp_ps_mask(largest[v], limit, _CMP_GT_OQ);
-      any |= raised[v];
+    for (std::int64_t v = 0; v * kLanes < rows; ++v) {
+      const __m512 total = _mm512_load_ps(total_.data() + v * kLanes);
+      const auto fits = static_cast<__mmask16>(_mm512_cmp_ps_mask(total, _mm512_set1_ps(kSmallestSum), _CMP_GE_OQ) &
+                                               _mm512_cmp_ps_mask(total, _mm512_set1_ps(kLargestSum), _CMP_LE_OQ));
+      shifted_[v] = static_cast<__mmask16>(first_lanes(rows - v * kLanes) & ~fits);
+      _mm512_mask_store_ps(shift_.data() + v * kLanes, shifted_[v],
+                           _mm512_set1_ps(-std::numeric_limits<float>::infinity()));
+      any |= shifted_[v];
     }
-    if (any == 0) return;
-    flush();
-    for (std::int64_t v = 2 * columns.begin; v < 2 * columns.end; ++v) {
-      if (raised[v] == 0) continue;
+    return any != 0;
+  }
+
+  void add(std::int64_t block, std::int64_t c, std::int64_t position) {
+    if ((shifted_[2 * c] | shifted_[2 * c + 1]) != 0) raise(block, c, position);
+    sees_all(band_, block, position) ? exponentials<false>(block, c, position) : exponentials<true>(block, c, position);
+    seen_[c].include(pending_, P_.data() + c * kPending * kPiece);
+  }
+
+  // Raises the shift of those queries for which a score is far above it.
+  void raise(std::int64_t block, std::int64_t c, std::int64_t position) {
+    for (std::int64_t v = 2 * c; v < 2 * c + 2; ++v, position += kLanes) {
+      __m512 largest = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+      for (std::int64_t r = 0; r < kBlock; ++r)  // max(NaN, x) is x
+        largest =
+            _mm512_mask_max_ps(largest, visible(band_, block * kBlock + r, position),
+                               _mm512_load_ps(scores_.data() + c * kPiece + r * kBlock + v % 2 * kLanes), largest);
+      largest = _mm512_mul_ps(largest, _mm512_set1_ps(scale_));
       float *const shift = shift_.data() + v * kLanes, *const total = total_.data() + v * kLanes;
       const __m512 old = _mm512_load_ps(shift), one = _mm512_set1_ps(1);
-      const __m512 factor = _mm512_mask_blend_ps(raised[v], one, exp2(_mm512_sub_ps(old, largest[v])));
-      _mm512_mask_store_ps(shift, raised[v], largest[v]);
+      const __mmask16 raised =
+          _mm512_mask_cmp_ps_mask(shifted_[v], largest, _mm512_add_ps(old, _mm512_set1_ps(kSlack)), _CMP_GT_OQ);
+      if (raised == 0) continue;
+      flush(c);
+      const __m512 factor = _mm512_mask_blend_ps(raised, one, exp2(_mm512_sub_ps(old, largest)));
+      _mm512_mask_store_ps(shift, raised, largest);
       _mm512_store_ps(total, _mm512_mul_ps(_mm512_load_ps(total), factor));
       scale_column(v, factor);
     }
@@ -137,13 +164,13 @@ class Forward {
     const __m512i pairs = _mm512_load_si512(kPairs.index);
     BFloat16* to = P_.data() + (column * kPending + pending_) * kPiece;
     for (std::int64_t v = 2 * column; v < 2 * column + 2; ++v, position += kLanes) {
-      const float* s = scores_.data() + v * kLanes;
+      const float* s = scores_.data() + v / 2 * kPiece + v % 2 * kLanes;
       const __m512 shift = _mm512_load_ps(shift_.data() + v * kLanes);
       __m512 total[2] = {_mm512_load_ps(total_.data() + v * kLanes), _mm512_setzero_ps()};
       for (std::int64_t r = 0; r < kBlock; r += 2, to += kDepth) {
         __m512 p[2];
         for (std::int64_t j = 0; j < 2; ++j) {
-          p[j] = exp2(_mm512_fmsub_ps(_mm512_load_ps(s + (r + j) * kQueries), scale, shift));
+          p[j] = exp2(_mm512_fmsub_ps(_mm512_load_ps(s + (r + j) * kBlock), scale, shift));
           if constexpr (kMasked) p[j] = _mm512_maskz_mov_ps(visible(band_, block * kBlock + r + j, position), p[j]);
           total[j] = _mm512_add_ps(total[j], p[j]);
         }
@@ -155,16 +182,17 @@ class Forward {
 
   // out += Vᵀ Pᵀ for the pending key blocks.
   void flush() {
-    for (std::int64_t c = 0; c < kColumns; ++c) {
-      const Span steps = seen_[c];
-      if (steps.empty()) continue;
-      for (std::int64_t e = 0; e < e_blocks_; ++e)
-        multiply_block(V_.data() + ((first_slot_ + steps.begin) * e_blocks_ + e) * kPiece, e_blocks_ * kPiece,
-                       P_.data() + (c * kPending + steps.begin) * kPiece, kPiece, steps.count(),
-                       out_.data() + e * kBlock * kQueries + c * kBlock, kQueries, true);
-      seen_[c] = {};
-    }
+    for (std::int64_t c = 0; c < kColumns; ++c) flush(c);
     pending_ = 0;
+  }
+  void flush(std::int64_t c) {
+    const Span steps = seen_[c];
+    if (steps.empty()) return;
+    for (std::int64_t e = 0; e < e_blocks_; ++e)
+      multiply_block(V_.data() + ((first_slot_ + steps.begin) * e_blocks_ + e) * kPiece, e_blocks_ * kPiece,
+                     P_.data() + (c * kPending + steps.begin) * kPiece, kPiece, steps.count(),
+                     out_.data() + e * kBlock * kQueries + c * kBlock, kQueries, true);
+    seen_[c] = {};
   }
 
   void write(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t rows) {
@@ -188,10 +216,12 @@ class Forward {
 
   Buffer<BFloat16> K_, V_;  // a key block after the other
   Buffer<BFloat16> Q_, P_, packed_;
-  Buffer<float> scores_;         // [32 keys, queries]
-  Buffer<float> out_;            // [E, queries], relative to 2^shift as is the total
-  Buffer<float> shift_, total_;  // a query each
-  Span seen_[kColumns];          // of the pending key blocks, by each column
+  Buffer<float> scores_;             // [32 keys, 32 queries]
+  Buffer<float> out_;                // [E, queries], relative to 2^shift as is the total
+  Buffer<float> shift_, total_;      // a query each
+  __mmask16 shifted_[2 * kColumns];  // queries whose shift is not 0
+  Ahead ahead_[4];                   // of the next key head: K, V, Q, O
+  Span seen_[kColumns];              // of the pending key blocks, by each column
   std::int64_t pending_ = 0, first_slot_ = 0;
 };
 
@@ -223,9 +253,16 @@ void attention(const AttentionArgs& a) {
   const double cost = kCostOfPair * static_cast<double>(visible_pairs(a.band, a.first_query(), n.queries)) *
                       static_cast<double>((n.d + n.e) * n.heads / n.groups) / static_cast<double>(parts);
   std::atomic<std::int64_t> next{0};
-  parallel_for(heads * parts, cost, [&](std::int64_t, std::int64_t) {
+  parallel_for(heads * parts, cost, [&](std::int64_t begin, std::int64_t end) {
     Forward forward(a, n, most_key_blocks);
     const TileRegisters tiles;
+    if (parts == 1) {  // all as long: neighbours, whose rows lie together, to one thread
+      for (std::int64_t head = begin; head < end; ++head) {
+        if (head + 1 < end) forward.foresee((head + 1) / n.groups, (head + 1) % n.groups);
+        forward.key_head(head / n.groups, head % n.groups, 0, n.queries);
+      }
+      return;
+    }
     for (std::int64_t job = next++; job < heads * parts; job = next++) {
       const std::int64_t part = parts - 1 - job / heads, head = job % heads;  // the long ones first
       forward.key_head(head / n.groups, head % n.groups, begin_of(part), begin_of(part + 1));

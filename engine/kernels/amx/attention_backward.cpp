@@ -42,8 +42,8 @@ class Backward {
         dS_(kBlockColumns * kPiece),
         dS_right_(kBlockColumns * kPending * kPiece),
         packed_(kBlockColumns * d_blocks_ * kPiece),
-        scores_(kBlock * kWidth),
-        d_scores_(kBlock * kWidth),
+        scores_(kBlock * kBlock),
+        d_scores_(kBlock * kBlock),
         query_sums_(d_blocks_ * kBlock * kWidth),
         key_sums_(blocks(n.keys) * kBlock * d_blocks_ * kBlock),
         value_sums_(blocks(n.keys) * kBlock * e_blocks_ * kBlock),
@@ -101,10 +101,10 @@ class Backward {
   void key_block(std::int64_t block, const Span& span, const QueryBlock& queries) {
     const BFloat16 *const key = K_.data() + block * d_blocks_ * kPiece, *value = V_.data() + block * e_blocks_ * kPiece;
     for (std::int64_t c = span.begin; c < span.end; ++c) {
-      multiply_block(key, kPiece, Q_transposed_.data() + c * d_blocks_ * kPiece, kPiece, d_blocks_,
-                     scores_.data() + c * kBlock, kWidth, false);
-      multiply_block(value, kPiece, dO_transposed_.data() + c * e_blocks_ * kPiece, kPiece, e_blocks_,
-                     d_scores_.data() + c * kBlock, kWidth, false);
+      multiply_block(key, kPiece, Q_transposed_.data() + c * d_blocks_ * kPiece, kPiece, d_blocks_, scores_.data(),
+                     kBlock, false);
+      multiply_block(value, kPiece, dO_transposed_.data() + c * e_blocks_ * kPiece, kPiece, e_blocks_, d_scores_.data(),
+                     kBlock, false);
       const std::int64_t position = queries.begin + c * kBlock;
       sees_all(band_, block, position) ? gradients<false>(block, c, position) : gradients<true>(block, c, position);
       seen_[c].include(pending_, dS_right_.data() + c * kPending * kPiece);
@@ -123,7 +123,7 @@ class Backward {
   void gradients(std::int64_t block, std::int64_t column, std::int64_t position) {
     const __m512 scale = _mm512_set1_ps(scale_ * kLog2e);
     const __m512i pairs = _mm512_load_si512(kPairs.index);
-    const float *const s = scores_.data() + column * kBlock, *const dp = d_scores_.data() + column * kBlock;
+    const float *const s = scores_.data(), *const dp = d_scores_.data();
     __m512 lse[2], delta[2];
     for (std::int64_t v = 0; v < 2; ++v) {
       lse[v] = _mm512_load_ps(lse2_.data() + column * kBlock + v * kLanes);
@@ -136,7 +136,7 @@ class Backward {
       for (std::int64_t j = 0; j < 2; ++j, p_left += kDepth, ds_left += kDepth) {
         __m512 p[2];
         for (std::int64_t v = 0; v < 2; ++v) {
-          const std::int64_t at = (r + j) * kWidth + v * kLanes;
+          const std::int64_t at = (r + j) * kBlock + v * kLanes;
           p[v] = exp2(_mm512_fmsub_ps(_mm512_load_ps(s + at), scale, lse[v]));
           if constexpr (kMasked)
             p[v] = _mm512_maskz_mov_ps(visible(band_, block * kBlock + r + j, position + v * kLanes), p[v]);
@@ -200,7 +200,7 @@ class Backward {
   Buffer<BFloat16> P_, dS_;    // left operands [32 keys, queries]
   Buffer<BFloat16> dS_right_;  // of the pending key blocks
   Buffer<BFloat16> packed_;
-  Buffer<float> scores_, d_scores_;      // [32 keys, queries]
+  Buffer<float> scores_, d_scores_;      // [32 keys, 32 queries]
   Buffer<float> query_sums_;             // [D, queries]
   Buffer<float> key_sums_, value_sums_;  // [keys, D], [keys, E]
   Buffer<float> lse2_, delta_;           // a query each: lse in powers of 2, dO · O

@@ -18,8 +18,6 @@
 namespace blalm::kernels::amx {
 namespace {
 
-constexpr float kSmallest = 0x1p-60F, kLargest = 0x1p60F;  // of a sum, without a shift
-
 // z = cap · tanh(x / cap), with an absolute error of some 1e-6 cap.
 __m512 capped(__m512 x, float cap) {
   const __m512 one = _mm512_set1_ps(1), two = _mm512_set1_ps(2);
@@ -192,7 +190,7 @@ std::vector<double> over_vocabulary(const Head& head, bool largest) {
 std::vector<double> sums_of_powers(const Head& head) {
   make_logits(head, false);
   std::vector<double> sums = over_vocabulary(head, false);
-  const auto fits = [](double sum) { return kSmallest <= sum && sum <= kLargest; };
+  const auto fits = [](double sum) { return kSmallestSum <= sum && sum <= kLargestSum; };
   if (std::all_of(sums.begin(), sums.begin() + head.tokens, fits)) return sums;
   make_logits(head, true);
   const std::vector<double> largest = over_vocabulary(head, true);

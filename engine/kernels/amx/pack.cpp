@@ -19,6 +19,8 @@ __m256i load16(const BFloat16* p, __mmask16 mask) { return _mm256_maskz_loadu_ep
 // Thirty-two numbers of a row, of which the first `count` exist.
 template <class T>
 __m512i load32(const T* p, std::int64_t count) {
+  if constexpr (std::is_same_v<T, BFloat16>)
+    if (count >= kDepth) return _mm512_loadu_si512(p);
   const auto mask = [](std::int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1 << n) - 1); };
   const __m256i low = load16(p, mask(count));
   const __m256i high = count > 16 ? load16(p + 16, mask(count - 16)) : _mm256_setzero_si256();

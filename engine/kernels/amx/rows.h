@@ -83,6 +83,10 @@ inline __m512 exp2(__m512 x) {
   return _mm512_maskz_scalef_ps(normal, p, x);  // p · 2^floor(x)
 }
 
+// A sum of powers of unshifted exponents serves within these; beyond, a power or a product with it may leave the
+// floats.
+inline constexpr float kSmallestSum = 0x1p-60F, kLargestSum = 0x1p60F;
+
 // Thirty-two numbers as bf16.
 inline __m512i narrow(__m512 low, __m512 high) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)); }
 

@@ -223,6 +223,32 @@ TEST_CASE("attention: what comes later does not change what came before") {
     }
 }
 
+// In bf16: the kernel on tiles takes scores relative to a shift where their exponentials leave its range, for each
+// query by itself. Here scores are ±2, and those of later queries up to ±1000.
+TEST_CASE("attention: large scores of later queries do not change a bit of earlier results") {
+  const std::int64_t T = 230, row = 2 * 64;
+  for (const ops::AttentionOptions options : {ops::AttentionOptions{0, 0, 0.25}, ops::AttentionOptions{40, 4, 0.25}}) {
+    Rng rng(19);
+    const Tensor q = random(rng, {1, T, 2, 64}).to(DType::bf16), k = random(rng, {1, T, 1, 64}).to(DType::bf16);
+    const Tensor v = random(rng, {1, T, 1, 64}).to(DType::bf16);
+    const Tensor before = ops::attention(q, k, v, options).value();
+    for (const std::int64_t t : {1, 31, 32, 63, 64, 127, 130, 229})
+      for (const float factor : {-3.0F, 16.0F, std::nanf("")}) {
+        CAPTURE(t);
+        CAPTURE(factor);
+        const auto changed = [&](const Tensor& x) {
+          Tensor y = x.to(DType::f32);
+          const std::int64_t n = x.numel() / T;
+          for (std::int64_t j = t * n; j < T * n; ++j) y.mutable_data<float>()[j] *= factor;
+          return y.to(DType::bf16);
+        };
+        const Tensor after = ops::attention(changed(q), changed(k), v, options).value();
+        CHECK(std::memcmp(before.raw(), after.raw(), static_cast<std::size_t>(t * row) * 2) == 0);
+        CHECK(std::isnan(after.at(t * row)) == std::isnan(factor));
+      }
+  }
+}
+
 TEST_CASE("attention: one query at a time equals all at once") {
   Rng rng(11);
   const std::int64_t T = 90;
