@@ -12,10 +12,10 @@
 namespace blalm::kernels::amx {
 namespace {
 
-// The depth is cut twice. Over kStripSteps a strip of the left operand (32 rows, 16 to 24 KiB) stays in the first-level
-// cache while the right operand's blocks go by; over kSlabSteps the right operand of a job (256 columns, 512 KiB) stays
-// in the second-level cache while the left operand's rows go by.
-constexpr std::int64_t kStripSteps = 8, kLoneStripSteps = 12, kSlabSteps = 32;
+// The depth is cut twice. Over kStripSteps a strip of the left operand (32 rows, 32 KiB) stays in the first-level cache
+// while the right operand's blocks go by; over kSlabSteps the right operand of a job (256 columns, 512 KiB) stays in the
+// second-level cache while the left operand's rows go by.
+constexpr std::int64_t kStripSteps = 16, kSlabSteps = 32;
 constexpr std::int64_t kJobRows = 8, kJobCols = 8;  // blocks
 
 // A stretch of one term's depth.
@@ -26,11 +26,9 @@ struct Strip {
 
 void list_strips(std::span<const Term> terms, std::vector<Strip>& strips) {
   strips.clear();
-  for (const Term& term : terms) {
-    const std::int64_t length = term.steps <= kLoneStripSteps ? term.steps : kStripSteps;
-    for (std::int64_t begin = 0; begin < term.steps; begin += length)
-      strips.push_back({&term, begin, std::min(length, term.steps - begin)});
-  }
+  for (const Term& term : terms)
+    for (std::int64_t begin = 0; begin < term.steps; begin += kStripSteps)
+      strips.push_back({&term, begin, std::min(kStripSteps, term.steps - begin)});
 }
 
 // Sums of a block, rows `row_bytes` apart.

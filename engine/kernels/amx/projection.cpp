@@ -21,7 +21,7 @@ Source source(const Tensor& t) { return {t.raw(), t.dtype(), t.dim(0), t.dim(1),
 // The two copies of a weight [N, K]. What takes time is to read the weight: with few rows to spread it over, both are
 // made at once, [2, size]; with many, the second waits for the backward pass, which has memory to spare.
 const char kForward = 0, kBackward = 0;
-constexpr std::int64_t kFewRows = 4096;
+constexpr std::int64_t kFewRows = 2048;
 
 Tensor packed_forward(const Tensor& weight, bool both) {
   return derived_copy(weight, &kForward, [&](const Tensor& last) {
