@@ -13,8 +13,8 @@ namespace blalm::kernels::amx {
 namespace {
 
 // The depth is cut twice. Over kStripSteps a strip of the left operand (32 rows, 32 KiB) stays in the first-level cache
-// while the right operand's blocks go by; over kSlabSteps the right operand of a job (256 columns, 512 KiB) stays in the
-// second-level cache while the left operand's rows go by.
+// while the right operand's blocks go by; over kSlabSteps the right operand of a job (256 columns, 512 KiB) stays in
+// the second-level cache while the left operand's rows go by.
 constexpr std::int64_t kStripSteps = 16, kSlabSteps = 32;
 constexpr std::int64_t kJobRows = 8, kJobCols = 8;  // blocks
 
