@@ -1,7 +1,9 @@
 #include "blalm/apps/bench/command_line.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "blalm/core/error.h"
 #include "blalm/io/atomic_file.h"
 
 namespace blalm::bench {
@@ -19,7 +21,11 @@ ParsedOptions parse(const BenchPage& bench, Workload& workload, std::vector<std:
   if (parsed.help) return parsed;
   refuse_positional(parsed, page);
   set_fields(parsed, bench.fields);
-  if (parsed.has("json")) static_cast<void>(parsed.text("json"));  // an empty one is refused now, not after the work
+  if (parsed.has("json")) {  // what cannot be written is refused now, not after the work
+    const std::filesystem::path folder = std::filesystem::path(parsed.text("json")).parent_path();
+    if (!folder.empty() && !std::filesystem::is_directory(folder))
+      throw DataError(expected_got("json", "a file in a folder that exists", parsed.text("json")));
+  }
   workload.kernels = kernel_policy_from(parsed);
   workload.resolve(settings, bench.settings);
   return parsed;
