@@ -83,7 +83,7 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
   }
 
   Op op("linear", inputs, where);
-  kernels::ProjectArgs args{as_rows(x.value()), {}, false};
+  kernels::ProjectArgs args{as_rows(x.value()), {}, op.recording() && x.requires_grad()};
   std::vector<Tensor> outputs, saved = {Tensor()};
   double flops = 0;
   for (const LinearLayer& layer : layers) {
@@ -94,7 +94,6 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
     saved.push_back(x.requires_grad() ? weight : Tensor());
     flops += 2.0 * static_cast<double>(args.x.dim(0)) * static_cast<double>(weight.numel());
   }
-  args.gradient = op.recording() && x.requires_grad();
   op.ran(kernels::project(args));
   op.flops(flops);
   const int count = static_cast<int>(layers.size());

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "blalm/kernels/amx/gemm.h"
@@ -124,11 +125,6 @@ inline void product(Multiplier& multiply, const Term& term, Floats& c, std::int6
   multiply(p);
 }
 
-// A whole number of sixteens.
-inline void narrow_all(const Floats& x, BFloat16* to) {
-  for (std::size_t j = 0; j < x.size(); j += 16) narrow(_mm512_load_ps(x.data() + j), to + j);
-}
-
 // The state of a head: C [D, E] and n [D] in f32.
 struct State {
   Floats C, n;
@@ -146,20 +142,13 @@ struct State {
       n.assign(from.n(index), from.n(index) + z.D);
     }
   }
-  void store(const CarryView<float>& to, std::int64_t index) const {
-    if (!to) return;
-    std::copy(C.begin(), C.end(), to.C(index));
-    store_vector(to, index);
-  }
-  void store(const CarryView<float, BFloat16>& to, std::int64_t index) const {
-    if (!to) return;
-    narrow_all(C, to.C(index));
-    store_vector(to, index);
-  }
-
- private:
   template <class M>
-  void store_vector(const CarryView<float, M>& to, std::int64_t index) const {
+  void store(const CarryView<float, M>& to, std::int64_t index) const {
+    if (!to) return;
+    if constexpr (std::is_same_v<M, BFloat16>)
+      for (std::size_t j = 0; j < C.size(); j += kLanes) narrow(_mm512_load_ps(C.data() + j), to.C(index) + j);
+    else
+      std::copy(C.begin(), C.end(), to.C(index));
     std::copy(n.begin(), n.end(), to.n(index));
     to.m(index) = m;
   }

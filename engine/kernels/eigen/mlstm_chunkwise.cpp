@@ -109,12 +109,14 @@ struct State {
   void load(const CarryView<const float, M>& from, std::int64_t index, const MlstmSizes& z) {
     empty = !from;
     m = empty ? 0 : from.m(index);
-    C.setZero(z.D, z.E);
-    if (!empty) std::copy_n(from.C(index), C.size(), C.data());
-    if (empty)
+    C.resize(z.D, z.E);
+    if (empty) {
+      C.setZero();
       n.setZero(z.D);
-    else
+    } else {
+      std::copy_n(from.C(index), C.size(), C.data());
       n = Eigen::Map<const Vector>(from.n(index), z.D);
+    }
   }
   template <class M>
   void store(const CarryView<float, M>& to, std::int64_t index) const {
