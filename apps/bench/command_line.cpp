@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "blalm/core/error.h"
 #include "blalm/io/atomic_file.h"
@@ -23,7 +24,8 @@ ParsedOptions parse(const BenchPage& bench, Workload& workload, std::vector<std:
   set_fields(parsed, bench.fields);
   if (parsed.has("json")) {  // what cannot be written is refused now, not after the work
     const std::filesystem::path folder = std::filesystem::path(parsed.text("json")).parent_path();
-    if (!folder.empty() && !std::filesystem::is_directory(folder))
+    std::error_code ignored;
+    if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
       throw DataError(expected_got("json", "a file in a folder that exists", parsed.text("json")));
   }
   workload.kernels = kernel_policy_from(parsed);

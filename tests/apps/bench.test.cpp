@@ -231,6 +231,7 @@ TEST_CASE("bench says what is wrong") {
         {"step --kernel matmul=cuda" + kTiny, 2, "got cuda"},
         {"step --seq 8 --peer 'echo fast'" + kTiny, 3, "tok/s=NUMBER"},
         {"step --seq 8 --peer 'echo tok/s=3; exit 4'" + kTiny, 3, "a command that failed"},
+        {"step --seq 8 --json " + folder / "none/x.json" + kTiny, 3, "none/x.json"},
         {"step --seq 100000 --json " + folder / "none/x.json", 3, "in a folder that exists"},  // before any work
         {"decode --positions 5,3", 2, "numbers that rise, got 3 after 5"},
         {"decode --positions ,", 2, "[positions]"},
