@@ -14,7 +14,6 @@ namespace blalm {
 enum class MemoryKind { first, meta };                              // spec §9.1, §9.2
 enum class ModulationScope { layer, head, channel };                // what has an alpha of its own, spec §10.1
 enum class GateInit { automatic, xlstm7b, xlstm_paper, hf_llama };  // spec §5.8
-enum class HeadNormKind { layer, rms, none };                       // spec §5.7
 enum class WeightInit { normal, xlstm };                            // spec §4.7
 
 struct ModelConfig {
@@ -44,7 +43,7 @@ struct ModelConfig {
 
   double gate_soft_cap = 15;
   GateInit gate_init = GateInit::automatic;
-  HeadNormKind mlstm_norm = HeadNormKind::layer;
+  ops::HeadNormKind mlstm_norm = ops::HeadNormKind::layer;
   double mlstm_eps = 1e-6;
   std::int64_t chunk_size = 64;
 

@@ -38,6 +38,15 @@ const auto& find(std::string_view what, const List& list, std::string_view name)
   throw ConfigError(expected_got(what, all, name));
 }
 
+// What the config turns on.
+template <class Interface, class List>
+std::vector<std::unique_ptr<Interface>> made(const List& list, Module& parent, const ModelConfig& config) {
+  std::vector<std::unique_ptr<Interface>> all;
+  for (const auto* entry : list)
+    if (entry->on(config)) all.push_back(entry->make(parent, std::string(entry->name), config));
+  return all;
+}
+
 }  // namespace
 
 std::vector<std::string> mixer_names() { return names_of(kMixers); }
@@ -45,19 +54,11 @@ std::vector<std::string> feature_map_names() { return names_of(kFeatureMaps); }
 const MixerEntry& find_mixer(std::string_view name) { return find("mixer", kMixers, name); }
 const FeatureMapEntry& find_feature_map(std::string_view name) { return find("feature_map", kFeatureMaps, name); }
 
-std::vector<std::unique_ptr<Stage>> make_stages(Module& parent, std::string_view stream, const ModelConfig& config,
-                                                std::int64_t channels) {
-  std::vector<std::unique_ptr<Stage>> stages;
-  for (const StageEntry* e : kStages)
-    if (e->on(config)) stages.push_back(e->make(parent, fmt::format("{}_{}", stream, e->name), config, channels));
-  return stages;
+std::vector<std::unique_ptr<Stage>> make_stages(Module& parent, const ModelConfig& config) {
+  return made<Stage>(kStages, parent, config);
 }
-
 std::vector<std::unique_ptr<Branch>> make_branches(Module& parent, const ModelConfig& config) {
-  std::vector<std::unique_ptr<Branch>> branches;
-  for (const BranchEntry* e : kBranches)
-    if (e->on(config)) branches.push_back(e->make(parent, std::string(e->name), config));
-  return branches;
+  return made<Branch>(kBranches, parent, config);
 }
 
 void refuse_features(const ModelConfig& config) {

@@ -32,7 +32,7 @@ struct StageEntry {
   std::string_view name;  // in parameter names: "q_<name>.weight"
   std::string_view key;   // of the config that turns it on
   bool (*on)(const ModelConfig& config);
-  std::unique_ptr<Stage> (*make)(Module& parent, std::string name, const ModelConfig& config, std::int64_t channels);
+  std::unique_ptr<Stage> (*make)(Module& parent, std::string name, const ModelConfig& config);
 };
 
 struct BranchEntry {
@@ -49,9 +49,7 @@ const MixerEntry& find_mixer(std::string_view name);
 const FeatureMapEntry& find_feature_map(std::string_view name);
 
 // Those that the config turns on, in the order of the list; with all of them off, nothing: the identity.
-// stream: "q", "k" or "v".
-std::vector<std::unique_ptr<Stage>> make_stages(Module& parent, std::string_view stream, const ModelConfig& config,
-                                                std::int64_t channels);
+std::vector<std::unique_ptr<Stage>> make_stages(Module& parent, const ModelConfig& config);
 std::vector<std::unique_ptr<Branch>> make_branches(Module& parent, const ModelConfig& config);
 
 // Throws ConfigError when the config turns on a feature map, stage or branch: for mixers that have no place for them.

@@ -14,11 +14,26 @@ class Mixer : public Module {
   virtual Var forward(Pass& pass, const Var& x) = 0;
 };
 
-// A feature on one stream of projected queries, keys or values.
-class Stage : public Module {
+// Queries, keys and values.
+struct Streams {
+  Var q, k, v;
+};
+
+// A feature on the streams of projected queries, keys and values. Its parameters are in modules "q_<name>", "k_<name>",
+// "v_<name>" of the mixer.
+class Stage {
  public:
-  using Module::Module;
-  virtual Var forward(Pass& pass, const Var& x) = 0;  // [B, T, C] -> [B, T, C], causal
+  explicit Stage(std::string name) : name_(std::move(name)) {}
+  virtual ~Stage() = default;
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+  virtual Streams forward(Pass& pass, const Streams& x) = 0;  // [B, T, C] of each -> the same shapes, causal
+
+ protected:
+  Scope enter(Pass& pass) const { return Scope(pass.tape, name_); }
+
+ private:
+  std::string name_;
 };
 
 // Maps queries or keys to the features that the mLSTM works on.
@@ -30,18 +45,13 @@ class FeatureMapModule : public Module {
   virtual double scale() const = 0;  // of the product of query and key features
 };
 
-// Queries, keys and values.
-struct Streams {
-  Var q, k, v;
-};
-
-// A second way from position to position, whose output joins the mLSTM's after its head norm.
+// A second way from position to position, which joins the mLSTM's output after its head norm.
 class Branch : public Module {
  public:
   using Module::Module;
-  // h [B, T, H·E] -> h with this branch's part, of the same shape. `staged` are the streams by heads, [B, T, H, D] and
-  // twice [B, T, G, D], where G divides H; `projected` are those before the stages, as the projections gave them.
-  virtual Var join(Pass& pass, const Var& h, const Streams& staged, const Streams& projected) = 0;
+  // `heads` are the streams by heads, [B, T, H, D] and twice [B, T, G, D], where G divides H; `projected` are those
+  // before the stages, as the projections gave them. The result is [B, T, H·E], and how it joins.
+  virtual ops::SideBranch forward(Pass& pass, const Streams& heads, const Streams& projected) = 0;
 };
 
 }  // namespace blalm

@@ -33,22 +33,40 @@ struct RmsNormBackwardArgs {
 };
 extern const Kernel<RmsNormBackwardArgs> rms_norm_backward;
 
-// Layer norm of each head, without bias: x, y [N, H, E] of one dtype; w [H, E] of its compute dtype; stats [N, H, 2],
-// of the compute dtype, receives mean and (variance + eps)^-1/2. E > 0. With a gate, of the shape and dtype of x, the
-// result is multiplied by σ(gate).
+// What the norm of a head does: layer norm does both, RMSNorm only scales; without either x̂ is x.
+struct HeadNormSteps {
+  bool centred, scaled;  // the mean taken out; times (mean square + eps)^-1/2 of what is left
+};
+
+// A second branch, which joins the normed heads before the gate: (1 - rho) ⊙ w x̂ + rho ⊙ value when convex, otherwise
+// w x̂ + rho ⊙ value. value [N, H, E] of the dtype of x; rho [H, E] of its compute dtype.
+struct HeadNormSide {
+  Tensor value{}, rho{};
+  bool convex = false;
+};
+
+// Norm of each head, without bias: y = w x̂. x, y [N, H, E] of one dtype; w [H, E] of its compute dtype; stats
+// [N, H, 2], of the compute dtype, receives what was taken out and what scaled. E > 0. With a gate, of the shape and
+// dtype of x, the result is multiplied by σ(gate); only then may there be a side.
 struct HeadNormArgs {
   Tensor x, w, y, stats;
   double eps;
+  HeadNormSteps steps;
   Tensor gate{};
+  HeadNormSide side{};
 };
 extern const Kernel<HeadNormArgs> head_norm;
 
-// dx, dw and dgate may be undefined: not wanted. dw [H, E], of the compute dtype, is added to when add_dw.
+// dx, dw, dgate, dvalue and drho (of the side) may be undefined: not wanted. dw [H, E], of the compute dtype, is added
+// to when add_dw.
 struct HeadNormBackwardArgs {
   Tensor x, w, stats, dy, dx, dw;
   bool add_dw;
   double eps;
+  HeadNormSteps steps;
   Tensor gate{}, dgate{};
+  HeadNormSide side{};
+  Tensor dvalue{}, drho{};
 };
 extern const Kernel<HeadNormBackwardArgs> head_norm_backward;
 

@@ -5,16 +5,16 @@
 //   y = (1 - ρ) ⊙ l + ρ ⊙ s (convex) dl = (1 - ρ) ⊙ dy  ds = ρ ⊙ dy      dρ_c = Σ_rows dy_c (s_c - l_c)
 //   dalpha_g = ρ'(alpha_g) Σ_{c of g} dρ_c
 // ρ' is 1 - ρ² for tanh, ρ(1 - ρ) for sigmoid and convex, 1 for raw, and for clamp 1 inside (0, 1), else 0.
-#include "blalm/kernels/modulation.h"
+#include "blalm/ops/modulation.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 
 #include "blalm/autograd/op.h"
+#include "blalm/kernels/modulation.h"
 #include "blalm/kernels/vector_math.h"
 #include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
 
 namespace blalm::ops {
 namespace {
@@ -42,10 +42,12 @@ C slope(Modulation kind, C alpha) {
   }
 }
 
-// ρ of each of `channels`.
-Tensor spread(Modulation kind, const Tensor& alpha, std::int64_t channels) {
-  Tensor rho = Tensor::empty({channels}, alpha.dtype());
-  visit_floating(alpha.dtype(), [&](auto tag) {
+}  // namespace
+
+Tensor modulation_weights(Modulation kind, const Tensor& alpha, std::int64_t channels, DType dtype) {
+  if (kind == Modulation::fixed) return Tensor::full({channels}, 1, dtype);
+  Tensor rho = Tensor::empty({channels}, dtype);
+  visit_floating(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
     T* out = rho.mutable_data<T>();
@@ -56,8 +58,7 @@ Tensor spread(Modulation kind, const Tensor& alpha, std::int64_t channels) {
   return rho;
 }
 
-// dalpha from dρ [C].
-Tensor gather(Modulation kind, const Tensor& alpha, const Tensor& drho) {
+Tensor alpha_gradient(Modulation kind, const Tensor& alpha, const Tensor& drho) {
   Tensor dalpha = Tensor::empty(alpha.shape(), alpha.dtype());
   visit_floating(alpha.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -73,30 +74,37 @@ Tensor gather(Modulation kind, const Tensor& alpha, const Tensor& drho) {
   return dalpha;
 }
 
-}  // namespace
+void check_modulation(std::string_view op, const Var& linear, const Shape& shape, const Var& window, const Var& alpha,
+                      Modulation kind) {
+  check_shape(op, "window", window.value(), shape);
+  check_same_dtype(op, "window", window, linear);
+  if (kind == Modulation::fixed) {
+    if (alpha.defined()) fail(op, "no alpha for a fixed weight", alpha.value().str());
+    return;
+  }
+  const std::int64_t channels = window.dim(-1);
+  check_rank(op, "alpha", alpha, 1);
+  check_dtype(op, "alpha", alpha.value(), compute_dtype(linear.dtype()));
+  if (alpha.dim(0) < 1 || channels % alpha.dim(0) != 0)
+    fail(op, fmt::format("alpha [n] with n a divisor of {} channels", channels), alpha.value().str());
+}
+
+double modulation_flops(Modulation kind) { return kind == Modulation::fixed ? 1 : kind == Modulation::convex ? 3 : 2; }
 
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind, Where where) {
   check_floating("modulate", "linear", linear);
   if (linear.rank() < 1) fail("modulate", "linear with at least one axis", linear.value().str());
-  check_shape("modulate", "window", window.value(), linear.shape());
-  check_same_dtype("modulate", "window", window, linear);
-  if (kind == Modulation::fixed) {
-    if (alpha.defined()) fail("modulate", "no alpha for a fixed weight", alpha.value().str());
-    return add(linear, window, where);
-  }
-  const std::int64_t channels = linear.dim(-1);
-  check_rank("modulate", "alpha", alpha, 1);
-  check_dtype("modulate", "alpha", alpha.value(), compute_dtype(linear.dtype()));
-  if (alpha.dim(0) < 1 || channels % alpha.dim(0) != 0)
-    fail("modulate", fmt::format("alpha [n] with n a divisor of {} channels", channels), alpha.value().str());
+  check_modulation("modulate", linear, linear.shape(), window, alpha, kind);
+  if (kind == Modulation::fixed) return add(linear, window, where);
   if (kernel_policy().composed) return composed::modulate(linear, window, alpha, kind);
 
+  const std::int64_t channels = linear.dim(-1);
   const bool convex = kind == Modulation::convex;
   Op op("modulate", {linear, window, alpha}, where);
   Tensor y = Tensor::empty(linear.shape(), linear.dtype());
-  op.ran(kernels::modulate(
-      {as_rows(linear.value()), as_rows(window.value()), spread(kind, alpha.value(), channels), as_rows(y), convex}));
-  op.flops((convex ? 3.0 : 2.0) * static_cast<double>(y.numel()));
+  op.ran(kernels::modulate({as_rows(linear.value()), as_rows(window.value()),
+                            modulation_weights(kind, alpha.value(), channels, alpha.dtype()), as_rows(y), convex}));
+  op.flops(modulation_flops(kind) * static_cast<double>(y.numel()));
   // The branches are kept for the gradient of alpha alone.
   const bool learned = alpha.requires_grad();
   return op.finish(y,
@@ -108,11 +116,12 @@ Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation 
                      Tensor dwindow = back.want(1) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
                      Tensor drho = back.want(2) ? Tensor::empty({channels}, a.dtype()) : Tensor();
                      if (dlinear.defined() || dwindow.defined() || drho.defined())
-                       kernels::modulate_backward({rows(back.saved(2)), rows(back.saved(1)), spread(kind, a, channels),
-                                                   as_rows(dy), rows(dlinear), rows(dwindow), drho, convex});
+                       kernels::modulate_backward({rows(back.saved(2)), rows(back.saved(1)),
+                                                   modulation_weights(kind, a, channels, a.dtype()), as_rows(dy),
+                                                   rows(dlinear), rows(dwindow), drho, convex});
                      if (back.want(0)) back.give(0, convex ? dlinear : dy);
                      if (back.want(1)) back.give(1, dwindow);
-                     if (back.want(2)) back.give(2, gather(kind, a, drho));
+                     if (back.want(2)) back.give(2, alpha_gradient(kind, a, drho));
                    });
 }
 

@@ -78,7 +78,7 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
 // Rows of weight [V, d]: ids i32 [...] -> [..., d]. DataError for an id outside [0, V).
 Var embedding(const Tensor& ids, const Var& weight, Where where = Where::current());
 
-// --- softmax.cpp, rms_norm.cpp, head_norm.cpp
+// --- softmax.cpp, rms_norm.cpp
 Var softmax(const Var& x, Where where = Where::current());  // over the last axis
 // w x (mean(x²) + eps)^-1/2 over the last axis: x [..., d], weight [d]. Gives out_dtype (x's when not set: f32 -> bf16
 // is common).
@@ -88,17 +88,17 @@ Var rms_norm_to(DType out_dtype, const Var& x, const Var& weight, double eps, Wh
 // dtype.
 std::vector<Var> add_rms_norm_to(DType out_dtype, const Var& x, const Var& more, const Var& weight, double eps,
                                  Where where = Where::current());
-// Layer norm of each head without bias (spec §5.7): x [B, T, H, E], weight [H, E].
-Var head_norm(const Var& x, const Var& weight, double eps, Where where = Where::current());
-// sigmoid(gate) head_norm(x): gate and result [B, T, H·E].
-Var gated_head_norm(const Var& x, const Var& weight, const Var& gate, double eps, Where where = Where::current());
-
 // --- rope.cpp, swiglu.cpp, short_conv.cpp, gate.cpp, dropout.cpp
 // Rotary positions, half-split (spec §4.4): x [B, T, H, D], D even; row t is rotated for position start + t.
 Var rope(const Var& x, double theta, std::int64_t start = 0, Where where = Where::current());
 Var swiglu(const Var& gate, const Var& up, Where where = Where::current());  // silu(gate) up
 // Causal depthwise convolution (spec §7): x [B, T, C], weight [C, K]; weight[:, K-1] meets the current position.
 Var short_conv(const Var& x, const Var& weight, bool silu = true, Where where = Where::current());
+// The same for several streams of the same B, T and dtype, as one node: queries, keys and values.
+struct ConvStream {
+  Var x, weight;
+};
+std::vector<Var> short_convs(std::span<const ConvStream> streams, bool silu = true, Where where = Where::current());
 // sigmoid(gate) x, the output gate of spec §5.7.
 Var sigmoid_gate(const Var& x, const Var& gate, Where where = Where::current());
 // Zeroes each element with probability p in [0, 1) and scales the rest by 1/(1-p), with the tape's random numbers.
@@ -129,6 +129,22 @@ enum class Modulation { fixed, tanh, sigmoid, raw, convex, clamp };  // spec §1
 // linear + rho(alpha) window; `convex` is (1 - rho) linear + rho window with rho = sigmoid(alpha); `fixed` has rho = 1
 // and takes no alpha. linear, window [..., C]; alpha [n], n divides C, entry j rules the channels [j·C/n, (j+1)·C/n).
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind, Where where = Where::current());
+
+// --- head_norm.cpp
+enum class HeadNormKind { layer, rms, none };  // spec §5.7
+// Norm of each head without bias: x [B, T, H, E], weight [H, E]; x itself, and no weight, where the kind is none.
+Var head_norm(const Var& x, const Var& weight, double eps, HeadNormKind kind = HeadNormKind::layer,
+              Where where = Where::current());
+// A second branch: modulate(·, window, alpha, kind).
+struct SideBranch {
+  Var window, alpha{};
+  Modulation kind = Modulation::fixed;
+};
+// How a mixer's result leaves it: sigmoid(gate) of the normed heads, which the sides join first. gate, sides and result
+// [B, T, H·E].
+Var gated_head_norm(const Var& x, const Var& weight, const Var& gate, double eps,
+                    HeadNormKind kind = HeadNormKind::layer, std::span<const SideBranch> sides = {},
+                    Where where = Where::current());
 
 // --- mlstm_gate.cpp, mlstm.cpp
 // cap·tanh((x + bias) / cap): the mLSTM's gates from their projections x [..., H]; bias [H], cap > 0.
@@ -188,8 +204,6 @@ Var log_sigmoid(const Var& x);
 Var soft_cap(const Var& x, double cap);
 Var rms_norm(const Var& x, const Var& weight, double eps);
 std::vector<Var> add_rms_norm(const Var& x, const Var& more, const Var& weight, double eps);
-Var head_norm(const Var& x, const Var& weight, double eps);
-Var gated_head_norm(const Var& x, const Var& weight, const Var& gate, double eps);
 Var rope(const Var& x, double theta, std::int64_t start);
 Var swiglu(const Var& gate, const Var& up);
 Var short_conv(const Var& x, const Var& weight, bool silu);
@@ -197,6 +211,9 @@ Var sigmoid_gate(const Var& x, const Var& gate);
 Var attention(const Var& q, const Var& k, const Var& v, AttentionOptions options);
 Var hedgehog_features(const Var& y, FeatureMap map);
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind);
+Var head_norm(const Var& x, const Var& weight, double eps, HeadNormKind kind = HeadNormKind::layer);
+Var gated_head_norm(const Var& x, const Var& weight, const Var& gate, double eps,
+                    HeadNormKind kind = HeadNormKind::layer, std::span<const SideBranch> sides = {});
 Var mlstm_gate(const Var& x, const Var& bias, double cap);
 Var mlstm(const Var& q, const Var& k, const Var& v, const Var& i, const Var& f, MlstmOptions options);
 Var cross_entropy(const Var& logits, const Tensor& targets);

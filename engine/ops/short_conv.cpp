@@ -22,28 +22,72 @@ Tensor transposed(const Tensor& matrix) {
   return t;
 }
 
-}  // namespace
-
-Var short_conv(const Var& x, const Var& weight, bool silu, Where where) {
+void check(const ConvStream& stream, const Var& first) {
+  const Var &x = stream.x, &weight = stream.weight;
   check_rank("short_conv", "x", x, 3);
+  check_shape("short_conv", "x", x.value(), {first.dim(0), first.dim(1), x.dim(2)});
+  check_same_dtype("short_conv", "x", x, first);
   check_rank("short_conv", "weight", weight, 2);
   if (weight.dim(0) != x.dim(2) || weight.dim(1) < 1)
     fail("short_conv", fmt::format("weight of [{}, K] with K of 1 or more", x.dim(2)), weight.value().str());
   check_dtype("short_conv", "weight", weight.value(), compute_dtype(x.dtype()));
-  if (kernel_policy().composed) return composed::short_conv(x, weight, silu);
+}
 
-  Op op("short_conv", {x, weight}, where);
-  Tensor y = Tensor::empty(x.shape(), x.dtype());
-  op.ran(kernels::short_conv({x.value(), transposed(weight.value()), y, silu}));
-  op.flops(static_cast<double>(y.numel()) * (2.0 * static_cast<double>(weight.dim(1)) + (silu ? 5.0 : 0.0)));
-  return op.finish(y, {x.value(), weight.value()}, [silu](Backward& back) {
-    const Tensor &dy = back.dout(), &w = back.saved(1);
-    Tensor dx = back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
-    Tensor dtaps = back.want(1) ? Tensor::empty({w.dim(1), w.dim(0)}, w.dtype()) : Tensor();
-    kernels::short_conv_backward({back.saved(0), transposed(w), dy, dx, dtaps, silu});
-    if (dx.defined()) back.give(0, dx);
-    if (dtaps.defined()) back.give(1, transposed(dtaps));
-  });
+// Inputs of the node, and what it saves: x and weight of each stream.
+void backward(Backward& back, int streams, bool silu) {
+  kernels::ShortConvBackwardArgs args{{}, silu};
+  std::vector<int> weights;  // the input that each of args.streams has as its weight
+  for (int j = 0; j < streams; ++j) {
+    const int x = 2 * j, weight = 2 * j + 1;
+    if (!back.has_dout(j) || (!back.want(x) && !back.want(weight))) continue;
+    const Tensor &dy = back.dout(j), &w = back.saved(weight);
+    args.streams.push_back({back.saved(x), transposed(w), dy,
+                            back.want(x) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor(),
+                            back.want(weight) ? Tensor::empty({w.dim(1), w.dim(0)}, w.dtype()) : Tensor()});
+    weights.push_back(weight);
+  }
+  if (args.streams.empty()) return;
+  kernels::short_conv_backward(args);
+  for (std::size_t j = 0; j < weights.size(); ++j) {
+    const auto& stream = args.streams[j];
+    if (stream.dx.defined()) back.give(weights[j] - 1, stream.dx);
+    if (stream.dtaps.defined()) back.give(weights[j], transposed(stream.dtaps));
+  }
+}
+
+}  // namespace
+
+std::vector<Var> short_convs(std::span<const ConvStream> streams, bool silu, Where where) {
+  if (streams.empty()) return {};
+  for (const ConvStream& stream : streams) check(stream, streams[0].x);
+  if (kernel_policy().composed) {
+    std::vector<Var> results;
+    for (const ConvStream& stream : streams) results.push_back(composed::short_conv(stream.x, stream.weight, silu));
+    return results;
+  }
+
+  std::vector<Var> inputs;
+  for (const ConvStream& stream : streams) inputs.insert(inputs.end(), {stream.x, stream.weight});
+  Op op("short_conv", inputs, where);
+  kernels::ShortConvArgs args{{}, silu};
+  std::vector<Tensor> outputs, saved;
+  double flops = 0;
+  for (const ConvStream& stream : streams) {
+    const Tensor &x = stream.x.value(), &weight = stream.weight.value();
+    outputs.push_back(Tensor::empty(x.shape(), x.dtype()));
+    args.streams.push_back({x, transposed(weight), outputs.back()});
+    saved.insert(saved.end(), {x, weight});
+    flops += static_cast<double>(x.numel()) * (2.0 * static_cast<double>(weight.dim(1)) + (silu ? 5.0 : 0.0));
+  }
+  op.ran(kernels::short_conv(args));
+  op.flops(flops);
+  return op.finish(outputs, std::move(saved),
+                   [count = static_cast<int>(streams.size()), silu](Backward& back) { backward(back, count, silu); });
+}
+
+Var short_conv(const Var& x, const Var& weight, bool silu, Where where) {
+  const ConvStream stream{x, weight};
+  return short_convs({&stream, 1}, silu, where)[0];
 }
 
 Var composed::short_conv(const Var& x, const Var& weight, bool silu) {

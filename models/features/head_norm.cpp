@@ -1,6 +1,9 @@
 #include "blalm/models/features/head_norm.h"
 
 namespace blalm {
+
+using ops::HeadNormKind;
+
 namespace {
 constexpr double kEps = 1e-6;  // spec §5.7
 }
@@ -9,23 +12,13 @@ HeadNorm::HeadNorm(Module& parent, std::string name, std::int64_t heads, std::in
     : Module(parent, std::move(name)), heads_(heads), head_dim_(head_dim), kind_(kind) {
   if (kind != HeadNormKind::none)
     weight_ = &add_parameter("weight", {heads * head_dim}, Role::vector, init::constant(1));
-  if (kind == HeadNormKind::rms) ones_ = add_constant({head_dim}, 1);
 }
 
-Var HeadNorm::forward(Pass& pass, const Var& h) {
-  const Shape joined{h.dim(0), h.dim(1), heads_ * head_dim_};
-  if (weight_ == nullptr) return ops::reshape(h, joined);
+Var HeadNorm::forward(Pass& pass, const Var& h, const Var& gate, std::span<const ops::SideBranch> sides) {
   const Scope scope = enter(pass);
-  const Var weight = ops::reshape(pass.parameter(*weight_), {heads_, head_dim_});
-  if (kind_ == HeadNormKind::layer) return ops::reshape(ops::head_norm(h, weight, kEps), joined);
-  const Var normed = ops::rms_norm(h, ones_, kEps);  // [B, T, H, E]
-  return ops::reshape(ops::cast(ops::mul(normed, weight), h.dtype()), joined);
-}
-
-Var HeadNorm::gated(Pass& pass, const Var& h, const Var& gate) {
-  if (kind_ != HeadNormKind::layer) return ops::sigmoid_gate(forward(pass, h), gate);
-  const Scope scope = enter(pass);
-  return ops::gated_head_norm(h, ops::reshape(pass.parameter(*weight_), {heads_, head_dim_}), gate, kEps);
+  Var weight;
+  if (weight_ != nullptr) weight = ops::reshape(pass.parameter(*weight_), {heads_, head_dim_});
+  return ops::gated_head_norm(h, weight, gate, kEps, kind_, sides);
 }
 
 double HeadNorm::flops(std::int64_t) const {

@@ -33,16 +33,16 @@ class WindowAttention : public Branch {
       alpha_ = &parent.add_parameter("swa_alpha", {alphas(c)}, Role::scalar, init::constant(first_alpha(modulation_)));
   }
 
-  Var join(Pass& pass, const Var& h, const Streams& staged, const Streams& projected) override {
+  ops::SideBranch forward(Pass& pass, const Streams& heads, const Streams& projected) override {
     const Scope scope = enter(pass);
     const auto read = [&](Var Streams::*s) {
-      return after_stages_ ? staged.*s : ops::reshape(projected.*s, (staged.*s).shape());
+      return after_stages_ ? heads.*s : ops::reshape(projected.*s, (heads.*s).shape());
     };
     const Var q = read(&Streams::q), k = read(&Streams::k), v = read(&Streams::v);
     const std::int64_t start = pass.position();
     const Var seen = cache_.attend(pass, ops::rope(q, theta_, start), ops::rope(k, theta_, start), v);  // [B, T, H, E]
-    const Var alpha = alpha_ != nullptr ? pass.parameter(*alpha_) : Var();
-    return ops::modulate(h, ops::reshape(seen, h.shape()), alpha, modulation_);  // [B, T, H·E]
+    return {ops::reshape(seen, {q.dim(0), q.dim(1), width_}), alpha_ != nullptr ? pass.parameter(*alpha_) : Var(),
+            modulation_};
   }
 
   double flops(std::int64_t length) const override {

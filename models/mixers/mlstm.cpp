@@ -29,13 +29,6 @@ GateValues gate_values(GateInit kind) {
   return values;
 }
 
-using Stages = std::vector<std::unique_ptr<Stage>>;
-
-Var through(const Stages& stages, Pass& pass, Var x) {  // [B, T, C] -> [B, T, C]
-  for (const auto& stage : stages) x = stage->forward(pass, x);
-  return x;
-}
-
 class MlstmMixer : public Mixer {
  public:
   MlstmMixer(Module& parent, std::string name, const ModelConfig& c)
@@ -53,9 +46,7 @@ class MlstmMixer : public Mixer {
         fgate_(*this, "fgate", c.hidden_size, heads_, gate_values(c.gate_init).weight,
                gate_values(c.gate_init).forget_bias, c.gate_soft_cap),
         head_norm_(*this, "head_norm", heads_, head_dim_, c.mlstm_norm),
-        q_stages_(make_stages(*this, "q", c, heads_ * head_dim_)),
-        k_stages_(make_stages(*this, "k", c, groups_ * head_dim_)),
-        v_stages_(make_stages(*this, "v", c, groups_ * head_dim_)),
+        stages_(make_stages(*this, c)),
         q_map_(find_feature_map(c.feature_map).make(*this, "q_" + c.feature_map, c, heads_)),
         k_map_(find_feature_map(c.feature_map).make(*this, "k_" + c.feature_map, c, groups_)),
         branches_(make_branches(*this, c)),
@@ -69,23 +60,22 @@ class MlstmMixer : public Mixer {
     const std::int64_t B = x.dim(0), T = x.dim(1);
     const Shape by_head{B, T, heads_, head_dim_}, by_group{B, T, groups_, head_dim_};
 
-    const std::vector<Var> projected =
+    const std::vector<Var> projections =
         project(pass, x, {q_proj_, k_proj_, v_proj_, ogate_proj_, {igate_, true}, {fgate_, true}});
-    const Var &q0 = projected[0], &k0 = projected[1], &v0 = projected[2], &o = projected[3];
-    const Var q = ops::reshape(through(q_stages_, pass, q0), by_head);                 // [B, T, H, D]
-    const Var k = ops::reshape(through(k_stages_, pass, k0), by_group);                // [B, T, G, D]
-    const Var v = ops::reshape(through(v_stages_, pass, v0), by_group);                // [B, T, G, E]
-    const Var i = igate_.capped(pass, projected[4]);                                   // [B, T, H]
-    const Var f = fgate_.capped(pass, projected[5]);                                   // [B, T, H]
-    Var h = recur(pass, q_map_->forward(pass, q), k_map_->forward(pass, k), v, i, f);  // [B, T, H, E]
-    if (branches_.empty()) {
-      h = head_norm_.gated(pass, h, o);  // [B, T, H·E]
-    } else {
-      h = head_norm_.forward(pass, h);  // [B, T, H·E]
-      for (const auto& branch : branches_) h = branch->join(pass, h, {q, k, v}, {q0, k0, v0});
-      h = ops::sigmoid_gate(h, o);  // [B, T, H·E]
-    }
-    return out_proj_.forward_to(pass.residual(), pass, h);  // [B, T, d]
+    const Streams projected{projections[0], projections[1], projections[2]};  // [B, T, C] each
+    const Var& o = projections[3];                                            // [B, T, H·E]
+    const Var i = igate_.capped(pass, projections[4]);                        // [B, T, H]
+    const Var f = fgate_.capped(pass, projections[5]);                        // [B, T, H]
+    Streams staged = projected;
+    for (const auto& stage : stages_) staged = stage->forward(pass, staged);
+    // [B, T, H, D], [B, T, G, D], [B, T, G, E]
+    const Streams heads{ops::reshape(staged.q, by_head), ops::reshape(staged.k, by_group),
+                        ops::reshape(staged.v, by_group)};
+    const Var h = recur(pass, q_map_->forward(pass, heads.q), k_map_->forward(pass, heads.k), heads.v, i, f);
+    std::vector<ops::SideBranch> sides;  // of h, [B, T, H, E]
+    for (const auto& branch : branches_) sides.push_back(branch->forward(pass, heads, projected));
+    const Var y = head_norm_.forward(pass, h, o, sides);    // [B, T, H·E]
+    return out_proj_.forward_to(pass.residual(), pass, y);  // [B, T, d]
   }
 
   double flops(std::int64_t length) const override {
@@ -114,7 +104,7 @@ class MlstmMixer : public Mixer {
   Linear q_proj_, k_proj_, v_proj_, ogate_proj_, out_proj_;
   MlstmGate igate_, fgate_;
   HeadNorm head_norm_;
-  Stages q_stages_, k_stages_, v_stages_;
+  std::vector<std::unique_ptr<Stage>> stages_;
   std::unique_ptr<FeatureMapModule> q_map_, k_map_;
   std::vector<std::unique_ptr<Branch>> branches_;
   ops::MlstmOptions options_;

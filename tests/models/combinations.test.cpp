@@ -17,7 +17,7 @@ struct Memory {
   MemoryKind kind;
 };
 constexpr Memory kMemories[] = {{0, MemoryKind::first}, {2, MemoryKind::first}, {2, MemoryKind::meta}};
-constexpr HeadNormKind kNorms[] = {HeadNormKind::layer, HeadNormKind::rms, HeadNormKind::none};
+constexpr ops::HeadNormKind kNorms[] = {ops::HeadNormKind::layer, ops::HeadNormKind::rms, ops::HeadNormKind::none};
 
 // Calls visit for each combination that says something; side settings, which do not meet the others, take turns unless
 // `all`.

@@ -88,10 +88,10 @@ TEST_CASE("the operations that are promised are those on the tape") {
       check(config);
     }
   ModelConfig config = small_config("swa");
-  config.mlstm_norm = HeadNormKind::rms;
+  config.mlstm_norm = ops::HeadNormKind::rms;
   config.swa_modulation = ops::Modulation::convex;
   check(config);
-  config.mlstm_norm = HeadNormKind::none;
+  config.mlstm_norm = ops::HeadNormKind::none;
   check(config);
 }
 

@@ -119,7 +119,7 @@ TEST_CASE("an mLSTM that forgets nothing is cumulative linear attention") {
 TEST_CASE("the RMS norm of heads is spec §4.2's, head by head, with a weight a channel") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     Module root({.dtype = dtype});
-    HeadNorm norm(root, "head_norm", 3, 5, HeadNormKind::rms);
+    HeadNorm norm(root, "head_norm", 3, 5, ops::HeadNormKind::rms);
     Tensor& weight = norm.parameters()[0]->value;
     const Tensor h = Tensor::empty({2, 4, 3, 5}, dtype);
     Rng rng(6);
@@ -129,7 +129,8 @@ TEST_CASE("the RMS norm of heads is spec §4.2's, head by head, with a weight a 
     RunOptions run;
     if (dtype == DType::f64) run.precision = Precision::f64();
     Pass pass{tape, run};
-    const Tensor y = norm.forward(pass, h).value();
+    const Tensor open = Tensor::full({2, 4, 15}, 40, dtype);  // a gate of 1
+    const Tensor y = norm.forward(pass, h, open, {}).value();
     CHECK(y.shape() == Shape{2, 4, 15});
     const Tensor expected = Tensor::empty({2, 4, 15}, DType::f64);
     for (std::int64_t head = 0; head < 2 * 4 * 3; ++head) {
@@ -148,8 +149,8 @@ TEST_CASE("every setting of the mixer has an effect") {
   CHECK(effect("mlstm", [](C& c) { c.conv_kernel = 2; }) > 1e-3);
   CHECK(effect("mlstm", [](C& c) { c.swa_window = 5; }) > 1e-3);
   CHECK(effect("mlstm", [](C& c) { c.feature_map = "hedgehog"; }) > 1e-3);
-  CHECK(effect("mlstm", [](C& c) { c.mlstm_norm = HeadNormKind::rms; }) > 1e-3);
-  CHECK(effect("mlstm", [](C& c) { c.mlstm_norm = HeadNormKind::none; }) > 1e-3);
+  CHECK(effect("mlstm", [](C& c) { c.mlstm_norm = ops::HeadNormKind::rms; }) > 1e-3);
+  CHECK(effect("mlstm", [](C& c) { c.mlstm_norm = ops::HeadNormKind::none; }) > 1e-3);
   CHECK(effect("mlstm", [](C& c) { c.gate_soft_cap = 1; }) > 1e-4);
   CHECK(effect("mlstm", [](C& c) { c.logit_soft_cap = 1; }) > 1e-3);
   CHECK(effect("mlstm", [](C& c) { c.memory_kind = MemoryKind::meta, c.swa_memory = 2; }) > 1e-3);

@@ -182,8 +182,9 @@ TEST_CASE("parameters have their names and roles, and the tape knows modules by 
   model.loss(tape, random_ids(1, 20, 41), random_ids(1, 20, 41));
   std::set<std::string> scopes;
   for (const Node& node : tape.nodes()) scopes.insert(tape.scope_name(node.scope));
-  for (const char* scope : {"embed_tokens", "layers.1.mlstm", "layers.1.mlstm.out_proj", "layers.0.mlstm.q_conv",
-                            "layers.0.mlstm.swa", "layers.1.mlp.down_proj", "norm", "lm_head"}) {
+  for (const char* scope :
+       {"embed_tokens", "layers.1.mlstm", "layers.1.mlstm.out_proj", "layers.0.mlstm.conv", "layers.0.mlstm.head_norm",
+        "layers.0.mlstm.swa", "layers.1.mlp.down_proj", "norm", "lm_head"}) {
     CAPTURE(scope);
     CHECK(scopes.contains(scope));
   }

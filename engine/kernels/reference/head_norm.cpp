@@ -13,18 +13,83 @@ constexpr std::int64_t kBlock = 64;
 
 template <class C>
 struct Statistics {
-  C mean, r;  // r = (variance + eps)^-1/2
+  C mean, r;  // x̂ = (x - mean) r
 };
 
 template <class C, class T>
-Statistics<C> statistics(const T* x, std::int64_t n, double eps) {
+Statistics<C> statistics(HeadNormSteps steps, const T* x, std::int64_t n, double eps) {
   const C inverse = C(1) / static_cast<C>(static_cast<double>(n));
-  const C mean = inverse * vec::sum<C>(n, [=](std::int64_t j) { return static_cast<C>(x[j]); });
-  const C variance = inverse * vec::sum<C>(n, [=](std::int64_t j) {
+  Statistics<C> stat{C(0), C(1)};
+  if (steps.centred) stat.mean = inverse * vec::sum<C>(n, [=](std::int64_t j) { return static_cast<C>(x[j]); });
+  if (!steps.scaled) return stat;
+  const C variance = inverse * vec::sum<C>(n, [=, mean = stat.mean](std::int64_t j) {
                        const C d = static_cast<C>(x[j]) - mean;
                        return d * d;
                      });
-  return {mean, C(1) / std::sqrt(variance + static_cast<C>(eps))};
+  stat.r = C(1) / std::sqrt(variance + static_cast<C>(eps));
+  return stat;
+}
+
+// One head of one position: w x̂, and with a side what both come to.
+template <class T>
+struct Head {
+  using C = Compute<T>;
+
+  const T* x;
+  const C* w;
+  Statistics<C> stat;
+  const T* value;  // of the side; may be null
+  const C* rho;
+
+  auto normed() const {
+    return
+        [w = w, x = x, mean = stat.mean, r = stat.r](auto j) { return vec::at(w, j) * ((vec::at(x, j) - mean) * r); };
+  }
+  // use(f), f(j) being the sum.
+  template <class Use>
+  void joined(bool convex, const Use& use) const {
+    if (value == nullptr)
+      use(normed());
+    else if (convex)
+      use([normed = normed(), value = value, rho = rho](auto j) {
+        return (C(1) - vec::at(rho, j)) * normed(j) + vec::at(rho, j) * vec::at(value, j);
+      });
+    else
+      use([normed = normed(), value = value, rho = rho](auto j) {
+        return normed(j) + vec::at(rho, j) * vec::at(value, j);
+      });
+  }
+};
+
+// A sum over positions of numbers [H, E], kept a block at first.
+template <class C>
+class BlockSums {
+ public:
+  BlockSums() = default;
+  BlockSums(std::int64_t blocks, std::int64_t size)
+      : blocks_(blocks), size_(size), sums_(Tensor::zeros({blocks, size}, dtype_of<C>)) {}
+
+  C* of(std::int64_t block) const { return sums_.defined() ? sums_.mutable_data<C>() + block * size_ : nullptr; }
+  void write(C* total, bool add) const {
+    if (!add) std::fill_n(total, size_, C(0));
+    for (std::int64_t block = 0; block < blocks_; ++block) {
+      const C* sum = of(block);
+      for (std::int64_t j = 0; j < size_; ++j) total[j] += sum[j];
+    }
+  }
+
+ private:
+  std::int64_t blocks_ = 0, size_ = 0;
+  Tensor sums_;
+};
+
+template <class T>
+const T* data_of(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+template <class T>
+T* mutable_data_of(const Tensor& t) {
+  return t.defined() ? t.mutable_data<T>() : nullptr;
 }
 
 }  // namespace
@@ -33,29 +98,27 @@ void head_norm(const HeadNormArgs& a) {
   visit_floating(a.x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
-    const T* x = a.x.data<T>();
-    const T* gate = a.gate.defined() ? a.gate.data<T>() : nullptr;
-    const C* w = a.w.data<C>();
+    const T *x = a.x.data<T>(), *gate = data_of<T>(a.gate), *value = data_of<T>(a.side.value);
+    const C *w = a.w.data<C>(), *rho = data_of<C>(a.side.rho);
     T* y = a.y.mutable_data<T>();
     C* stats = a.stats.mutable_data<C>();
     const std::int64_t heads = a.x.dim(1), n = a.x.dim(2);
-    parallel_for(a.x.dim(0), (gate != nullptr ? 12.0 : 6.0) * static_cast<double>(heads * n),
-                 [=, eps = a.eps](std::int64_t begin, std::int64_t end) {
+    const double cost = (gate != nullptr ? 12.0 : 6.0) + (value != nullptr ? 3.0 : 0.0);
+    parallel_for(a.x.dim(0), cost * static_cast<double>(heads * n),
+                 [=, eps = a.eps, steps = a.steps, convex = a.side.convex](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t i = begin * heads; i < end * heads; ++i) {
-                     const T* in = x + i * n;
-                     const C* weight = w + i % heads * n;
+                     const std::int64_t channel = i % heads * n;
+                     const Head<T> head{x + i * n, w + channel, statistics<C>(steps, x + i * n, n, eps),
+                                        value != nullptr ? value + i * n : nullptr, rho + channel};
                      T* out = y + i * n;
-                     const auto stat = statistics<C>(in, n, eps);
-                     const auto normed = [=, mean = stat.mean, r = stat.r](auto j) {
-                       return vec::at(weight, j) * ((vec::at(in, j) - mean) * r);
-                     };
                      if (gate == nullptr)
-                       vec::write(out, n, normed);
+                       vec::write(out, n, head.normed());
                      else
-                       vec::write(out, n,
-                                  [=, g = gate + i * n](auto j) { return vec::logistic(vec::at(g, j)) * normed(j); });
-                     stats[2 * i] = stat.mean;
-                     stats[2 * i + 1] = stat.r;
+                       head.joined(convex, [=, g = gate + i * n](const auto& joined) {
+                         vec::write(out, n, [=](auto j) { return vec::logistic(vec::at(g, j)) * joined(j); });
+                       });
+                     stats[2 * i] = head.stat.mean;
+                     stats[2 * i + 1] = head.stat.r;
                    }
                  });
   });
@@ -65,78 +128,89 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
   visit_floating(a.x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
-    const T *x = a.x.data<T>(), *dy = a.dy.data<T>();
-    const T* gate = a.gate.defined() ? a.gate.data<T>() : nullptr;
-    const C *w = a.w.data<C>(), *stats = a.stats.data<C>();
-    T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
-    T* dgate = a.dgate.defined() ? a.dgate.mutable_data<T>() : nullptr;
+    const T *x = a.x.data<T>(), *dy = a.dy.data<T>(), *gate = data_of<T>(a.gate), *value = data_of<T>(a.side.value);
+    const C *w = a.w.data<C>(), *stats = a.stats.data<C>(), *rho = data_of<C>(a.side.rho);
+    T *dx = mutable_data_of<T>(a.dx), *dgate = mutable_data_of<T>(a.dgate), *dvalue = mutable_data_of<T>(a.dvalue);
     const std::int64_t positions = a.x.dim(0), heads = a.x.dim(1), n = a.x.dim(2), size = heads * n;
     const std::int64_t blocks = (positions + kBlock - 1) / kBlock;
+    const bool convex = a.side.convex;
     // dx is orthogonal to x but for eps, and ops/mlstm.cpp needs it to be: f32 holds that only if the projections of u
     // are in f64. bf16 could not.
     using A = std::conditional_t<std::is_same_v<T, C>, Wide<C>, C>;
     const A inverse = A(1) / static_cast<A>(static_cast<double>(n));
-    Tensor partial;
-    C* sums = nullptr;
-    if (a.dw.defined()) {
-      partial = Tensor::zeros({blocks, size}, dtype_of<C>);
-      sums = partial.mutable_data<C>();
-    }
-    // One head of one position, given the gradient g of what the gate (if any) was multiplied with.
-    const auto run_head = [=](std::int64_t i, std::int64_t block, A mean, A r, const auto* g) {
+    const BlockSums<C> w_sums = a.dw.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
+    const BlockSums<C> rho_sums = a.drho.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
+    // One head of one position, given the gradient g of w x̂.
+    const auto run_head = [=, steps = a.steps](std::int64_t i, C* w_sum, Statistics<A> stat, const auto* g) {
       const T* in = x + i * n;
       const C* weight = w + i % heads * n;
       const auto u = [=](std::int64_t j) { return static_cast<A>(weight[j]) * static_cast<A>(static_cast<C>(g[j])); };
-      const auto normed = [=](std::int64_t j) { return (static_cast<A>(static_cast<C>(in[j])) - mean) * r; };
+      const auto normed = [=](std::int64_t j) { return (static_cast<A>(static_cast<C>(in[j])) - stat.mean) * stat.r; };
       if (dx != nullptr) {
-        const A mean_u = inverse * vec::sum<A>(n, u);
-        const A mean_ux = inverse * vec::sum<A>(n, [=](std::int64_t j) { return u(j) * normed(j); });
+        const A mean_u = steps.centred ? inverse * vec::sum<A>(n, u) : A(0);
+        const A mean_ux =
+            steps.scaled ? inverse * vec::sum<A>(n, [=](std::int64_t j) { return u(j) * normed(j); }) : A(0);
         vec::write(dx + i * n, n,
-                   [=](std::int64_t j) { return static_cast<C>(r * (u(j) - mean_u - normed(j) * mean_ux)); });
+                   [=](std::int64_t j) { return static_cast<C>(stat.r * (u(j) - mean_u - normed(j) * mean_ux)); });
       }
-      if (sums != nullptr) {
-        C* sum = sums + block * size + i % heads * n;
-        for (std::int64_t j = 0; j < n; ++j) sum[j] += static_cast<C>(static_cast<A>(static_cast<C>(g[j])) * normed(j));
-      }
+      if (w_sum != nullptr)
+        for (std::int64_t j = 0; j < n; ++j)
+          w_sum[j] += static_cast<C>(static_cast<A>(static_cast<C>(g[j])) * normed(j));
+    };
+    // What the gate and the side get. `inner` becomes the gradient of w x̂; `open` is scratch.
+    const auto run_gate = [=](std::int64_t i, C* rho_sum, const Head<T>& head, C* open, C* inner) {
+      vec::write(open, inner, n, [g = dy + i * n, z = gate + i * n](auto j, auto& to_open, auto& to_inner) {
+        to_open = vec::logistic(vec::at(z, j));
+        to_inner = vec::at(g, j) * to_open;
+      });
+      if (dgate != nullptr)
+        head.joined(convex, [=](const auto& joined) {
+          vec::write(dgate + i * n, n,
+                     [=](auto j) { return vec::at(inner, j) * (C(1) - vec::at(open, j)) * joined(j); });
+        });
+      if (head.value == nullptr) return;
+      if (dvalue != nullptr)
+        vec::write(dvalue + i * n, n, [=, p = head.rho](auto j) { return vec::at(p, j) * vec::at(inner, j); });
+      if (rho_sum != nullptr && convex)
+        vec::write(rho_sum, n, [=, normed = head.normed(), s = head.value](auto j) {
+          return vec::at(rho_sum, j) + vec::at(inner, j) * (vec::at(s, j) - normed(j));
+        });
+      else if (rho_sum != nullptr)
+        vec::write(rho_sum, n,
+                   [=, s = head.value](auto j) { return vec::at(rho_sum, j) + vec::at(inner, j) * vec::at(s, j); });
+      if (convex)
+        vec::write(inner, n, [=, p = head.rho](auto j) { return (C(1) - vec::at(p, j)) * vec::at(inner, j); });
     };
     [[maybe_unused]] const double eps = a.eps;  // where statistics are taken anew
-    parallel_blocks(positions, kBlock, (gate != nullptr ? 16.0 : 10.0) * static_cast<double>(size),
-                    [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
+    const double cost = (gate != nullptr ? 16.0 : 10.0) + (value != nullptr ? 6.0 : 0.0);
+    parallel_blocks(positions, kBlock, cost * static_cast<double>(size),
+                    [=, steps = a.steps](std::int64_t block, std::int64_t begin, std::int64_t end) {
                       const Tensor scratch = gate != nullptr ? Tensor::empty({2, n}, dtype_of<C>) : Tensor();
-                      C* inner = gate != nullptr ? scratch.mutable_data<C>() : nullptr;  // dy σ(gate), then σ(gate)
+                      C* inner = mutable_data_of<C>(scratch);
+                      C *w_sum = w_sums.of(block), *rho_sum = rho_sums.of(block);
                       for (std::int64_t i = begin * heads; i < end * heads; ++i) {
+                        const std::int64_t channel = i % heads * n;
                         Statistics<A> stat;
                         if constexpr (std::is_same_v<A, C>)
                           stat = {stats[2 * i], stats[2 * i + 1]};
                         else
-                          stat = statistics<A>(x + i * n, n, eps);
-                        const T* g = dy + i * n;
+                          stat = statistics<A>(steps, x + i * n, n, eps);
+                        C* into = w_sum != nullptr ? w_sum + channel : nullptr;
                         if (gate == nullptr) {
-                          run_head(i, block, stat.mean, stat.r, g);
+                          run_head(i, into, stat, dy + i * n);
                           continue;
                         }
-                        C* open = inner + n;
-                        vec::write(open, inner, n, [g, z = gate + i * n](auto j, auto& to_open, auto& to_inner) {
-                          to_open = vec::logistic(vec::at(z, j));
-                          to_inner = vec::at(g, j) * to_open;
-                        });
-                        if (dgate != nullptr)
-                          vec::write(dgate + i * n, n,
-                                     [=, in = x + i * n, weight = w + i % heads * n, mean = static_cast<C>(stat.mean),
-                                      r = static_cast<C>(stat.r)](auto j) {
-                                       const auto closed = C(1) - vec::at(open, j);
-                                       return vec::at(inner, j) * closed *
-                                              (vec::at(weight, j) * ((vec::at(in, j) - mean) * r));
-                                     });
-                        if (dx != nullptr || sums != nullptr)
-                          run_head(i, block, stat.mean, stat.r, static_cast<const C*>(inner));
+                        const Head<T> head{x + i * n,
+                                           w + channel,
+                                           {static_cast<C>(stat.mean), static_cast<C>(stat.r)},
+                                           value != nullptr ? value + i * n : nullptr,
+                                           rho + channel};
+                        run_gate(i, rho_sum != nullptr ? rho_sum + channel : nullptr, head, inner + n, inner);
+                        if (dx != nullptr || into != nullptr) run_head(i, into, stat, static_cast<const C*>(inner));
                       }
                     });
-    if (sums == nullptr) return;
-    C* dw = a.dw.mutable_data<C>();
-    if (!a.add_dw) std::fill_n(dw, size, C(0));
-    for (std::int64_t block = 0; block < blocks; ++block)
-      for (std::int64_t j = 0; j < size; ++j) dw[j] += sums[block * size + j];
+    if (a.dw.defined()) w_sums.write(a.dw.mutable_data<C>(), a.add_dw);
+    if (a.drho.defined()) rho_sums.write(a.drho.mutable_data<C>(), false);
   });
 }
 

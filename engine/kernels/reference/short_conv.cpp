@@ -21,7 +21,7 @@ struct Sizes {
         channels(x.dim(2)),
         kernel(taps.dim(0)),
         blocks((steps + kSteps - 1) / kSteps) {}
-  double cost() const { return static_cast<double>(kSteps * channels * (kernel + 6)); }
+  double cost() const { return static_cast<double>(kSteps * channels * (kernel + 6)); }  // of a block
 };
 
 // A strip of one block: positions [first, last) of a sequence, channels [channel, channel + width).
@@ -97,36 +97,86 @@ void correlate(const Sizes& s, const Strip& strip, const C* dz, const T* x, std:
   }
 }
 
-// run(sequence, block, strip) for all strips, threads sharing the blocks.
-template <class Run>
-void for_strips(const Sizes& s, double cost, Run&& make_run) {
-  parallel_for(s.batch * s.blocks, cost, [&](std::int64_t begin, std::int64_t end) {
+// run(stream, sequence, block, strip) for all strips of all streams, which have Sizes as `s`; threads share the blocks.
+template <class Streams, class MakeRun>
+void for_strips(const Streams& streams, double passes, MakeRun&& make_run) {
+  const Sizes& all = streams.front().s;  // batch, steps and blocks are those of all
+  double cost = 0;
+  for (const auto& stream : streams) cost += passes * stream.s.cost();
+  parallel_for(all.batch * all.blocks, cost, [&](std::int64_t begin, std::int64_t end) {
     auto run = make_run();  // a thread's scratch
     for (std::int64_t block = begin; block < end; ++block) {
-      const std::int64_t first = block % s.blocks * kSteps, last = std::min(s.steps, first + kSteps);
-      for (std::int64_t c = 0; c < s.channels; c += kChannels)
-        run(block / s.blocks, block, Strip{first, last, c, std::min(kChannels, s.channels - c)});
+      const std::int64_t first = block % all.blocks * kSteps, last = std::min(all.steps, first + kSteps);
+      for (const auto& stream : streams)
+        for (std::int64_t c = 0; c < stream.s.channels; c += kChannels)
+          run(stream, block / all.blocks, block, Strip{first, last, c, std::min(kChannels, stream.s.channels - c)});
     }
   });
+}
+
+template <class T>
+struct Stream {
+  using C = Compute<T>;
+
+  Sizes s;
+  const T* x;
+  const C* taps;
+  T* y;
+
+  explicit Stream(const ShortConvArgs::Stream& a)
+      : s(a.x, a.taps), x(a.x.data<T>()), taps(a.taps.data<C>()), y(a.y.mutable_data<T>()) {}
+};
+
+template <class T>
+struct BackwardStream {
+  using C = Compute<T>;
+
+  Sizes s;
+  const T *x, *dy;
+  const C* taps;
+  T* dx = nullptr;    // where wanted
+  Tensor partial{};   // [B · blocks, K, C]: of the taps' gradient, where wanted
+  C* sums = nullptr;  // of `partial`
+  C* dtaps = nullptr;
+
+  explicit BackwardStream(const ShortConvBackwardArgs::Stream& a)
+      : s(a.x, a.taps), x(a.x.data<T>()), dy(a.dy.data<T>()), taps(a.taps.data<C>()) {
+    if (a.dx.defined()) dx = a.dx.mutable_data<T>();
+    if (!a.dtaps.defined()) return;
+    partial = Tensor::zeros({s.batch * s.blocks, s.kernel, s.channels}, dtype_of<C>);
+    sums = partial.mutable_data<C>();
+    dtaps = a.dtaps.mutable_data<C>();
+  }
+};
+
+// dtaps = Σ_blocks partial.
+template <class T>
+void sum_blocks(const BackwardStream<T>& stream) {
+  using C = Compute<T>;
+  const std::int64_t blocks = stream.s.batch * stream.s.blocks, per_block = stream.s.kernel * stream.s.channels;
+  parallel_for(per_block, static_cast<double>(blocks),
+               [=, sums = stream.sums, dtaps = stream.dtaps](std::int64_t begin, std::int64_t end) {
+                 std::fill(dtaps + begin, dtaps + end, C(0));
+                 for (std::int64_t b = 0; b < blocks; ++b)
+                   for (std::int64_t i = begin; i < end; ++i) dtaps[i] += sums[b * per_block + i];
+               });
 }
 
 }  // namespace
 
 void short_conv(const ShortConvArgs& a) {
-  visit_floating(a.x.dtype(), [&](auto tag) {
+  visit_floating(a.streams.front().x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
-    const Sizes s(a.x, a.taps);
-    const T* x = a.x.data<T>();
-    const C* taps = a.taps.data<C>();
-    T* y = a.y.mutable_data<T>();
-    for_strips(s, s.cost(), [&] {
-      return [&](std::int64_t sequence, std::int64_t, const Strip& strip) {
+    const std::vector<Stream<T>> streams(a.streams.begin(), a.streams.end());
+    for_strips(streams, 1, [&] {
+      return [&](const Stream<T>& stream, std::int64_t sequence, std::int64_t, const Strip& strip) {
         C z[kChannels];
+        const Sizes& s = stream.s;
         const std::int64_t start = sequence * s.steps * s.channels;
         for (std::int64_t t = strip.first; t < strip.last; ++t) {
-          convolve(s, strip, x + start, taps, t, z);
-          T* out = y + start + t * s.channels + strip.channel;
+          convolve(s, strip, stream.x + start, stream.taps, t, z);
+          T* out = stream.y + start + t * s.channels + strip.channel;
           if (a.silu)
             vec::write(out, strip.width, [z = &z[0]](auto c) { return vec::at(z, c) * vec::logistic(vec::at(z, c)); });
           else
@@ -138,33 +188,26 @@ void short_conv(const ShortConvArgs& a) {
 }
 
 void short_conv_backward(const ShortConvBackwardArgs& a) {
-  visit_floating(a.x.dtype(), [&](auto tag) {
+  visit_floating(a.streams.front().x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
-    const Sizes s(a.x, a.taps);
-    const std::int64_t per_block = s.kernel * s.channels;
-    const T *x = a.x.data<T>(), *dy = a.dy.data<T>();
-    const C* taps = a.taps.data<C>();
-    T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
-    Tensor partial;
-    C* sums = nullptr;
-    if (a.dtaps.defined()) {
-      partial = Tensor::zeros({s.batch * s.blocks, s.kernel, s.channels}, dtype_of<C>);
-      sums = partial.mutable_data<C>();
-    }
-    for_strips(s, 3 * s.cost(), [&] {
+    const std::vector<BackwardStream<T>> streams(a.streams.begin(), a.streams.end());
+    std::int64_t longest = 0;
+    for (const auto& stream : streams) longest = std::max(longest, stream.s.kernel);
+    for_strips(streams, 3, [&] {
       // dz of the block, and of the K-1 positions after it, which its inputs reach.
-      const Tensor scratch = Tensor::empty({kSteps + s.kernel - 1, kChannels}, dtype_of<C>);
-      return [&, scratch, dz = scratch.template mutable_data<C>()](std::int64_t sequence, std::int64_t block,
-                                                                   const Strip& strip) {
+      const Tensor scratch = Tensor::empty({kSteps + longest - 1, kChannels}, dtype_of<C>);
+      return [&, scratch, dz = scratch.template mutable_data<C>()](
+                 const BackwardStream<T>& stream, std::int64_t sequence, std::int64_t block, const Strip& strip) {
+        const Sizes& s = stream.s;
         const std::int64_t start = sequence * s.steps * s.channels;
-        const std::int64_t beyond = std::min(s.steps, strip.last + (dx != nullptr ? s.kernel - 1 : 0));
+        const std::int64_t beyond = std::min(s.steps, strip.last + (stream.dx != nullptr ? s.kernel - 1 : 0));
         for (std::int64_t t = strip.first; t < beyond; ++t) {
           C* g = dz + (t - strip.first) * kChannels;
-          const T* in = dy + start + t * s.channels + strip.channel;
+          const T* in = stream.dy + start + t * s.channels + strip.channel;
           if (a.silu) {
             C z[kChannels];
-            convolve(s, strip, x + start, taps, t, z);
+            convolve(s, strip, stream.x + start, stream.taps, t, z);
             vec::write(g, strip.width, [in, z = &z[0]](auto c) {
               const auto at = vec::at(z, c), p = vec::logistic(at);
               const decltype(at) one(1);
@@ -174,22 +217,17 @@ void short_conv_backward(const ShortConvBackwardArgs& a) {
             for (std::int64_t c = 0; c < strip.width; ++c) g[c] = static_cast<C>(in[c]);
           }
         }
-        if (dx != nullptr)
+        if (stream.dx != nullptr)
           for (std::int64_t t = strip.first; t < strip.last; ++t)
-            spread(s, strip, dz, beyond, taps, t, dx + start + t * s.channels + strip.channel);
-        if (sums != nullptr)
+            spread(s, strip, dz, beyond, stream.taps, t, stream.dx + start + t * s.channels + strip.channel);
+        if (stream.sums != nullptr)
           for (std::int64_t j = 0; j < s.kernel; ++j)
-            correlate(s, strip, dz, x + start, s.kernel - 1 - j, sums + block * per_block + j * s.channels);
+            correlate(s, strip, dz, stream.x + start, s.kernel - 1 - j,
+                      stream.sums + (block * s.kernel + j) * s.channels);
       };
     });
-    if (sums == nullptr) return;
-    C* dtaps = a.dtaps.mutable_data<C>();
-    const std::int64_t blocks = s.batch * s.blocks;
-    parallel_for(per_block, static_cast<double>(blocks), [=](std::int64_t begin, std::int64_t end) {
-      std::fill(dtaps + begin, dtaps + end, C(0));
-      for (std::int64_t b = 0; b < blocks; ++b)
-        for (std::int64_t i = begin; i < end; ++i) dtaps[i] += sums[b * per_block + i];
-    });
+    for (const auto& stream : streams)
+      if (stream.sums != nullptr) sum_blocks(stream);
   });
 }
 

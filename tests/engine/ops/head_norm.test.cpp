@@ -8,6 +8,56 @@
 
 namespace blalm::census {
 
+namespace {
+
+using ops::HeadNormKind;
+using ops::Modulation;
+
+constexpr std::pair<HeadNormKind, const char*> kNorms[] = {
+    {HeadNormKind::layer, "layer"}, {HeadNormKind::rms, "rms"}, {HeadNormKind::none, "none"}};
+constexpr std::pair<Modulation, const char*> kModulations[] = {
+    {Modulation::fixed, "fixed"}, {Modulation::tanh, "tanh"}, {Modulation::convex, "convex"}};
+
+// Inputs: x, weight unless there is no norm, gate, then window and, unless fixed, alpha [n] of each side.
+Case gated_case(const std::string& name, const Shape& shape, HeadNormKind norm, const std::vector<Modulation>& sides,
+                std::int64_t n) {
+  const Shape joined{shape[0], shape[1], shape[2] * shape[3]};
+  Case c;
+  c.name = name;
+  c.inputs = {{"x", shape}};
+  if (norm != HeadNormKind::none) c.inputs.push_back({"weight", {shape[2], shape[3]}, as_gate(normal(1, 0.3))});
+  c.inputs.push_back({"gate", joined, normal(0, 2)});
+  for (const Modulation side : sides) {
+    c.inputs.push_back({"window", joined});
+    if (side != Modulation::fixed) c.inputs.push_back({"alpha", {n}, as_gate(normal())});
+  }
+  const auto call = [=](auto in, auto&& op) {
+    std::size_t next = 1;
+    const Var weight = norm != HeadNormKind::none ? in[next++] : Var();
+    const Var gate = in[next++];
+    std::vector<ops::SideBranch> branches;
+    for (const Modulation side : sides) {
+      const Var window = in[next++];
+      branches.push_back({window, side != Modulation::fixed ? in[next++] : Var(), side});
+    }
+    return op(in[0], weight, gate, branches);
+  };
+  c.fused = one([=](auto in) {
+    return call(in, [=](const Var& x, const Var& weight, const Var& gate, const auto& branches) {
+      return ops::gated_head_norm(x, weight, gate, 1e-6, norm, branches);
+    });
+  });
+  c.composed = one([=](auto in) {
+    return call(in, [=](const Var& x, const Var& weight, const Var& gate, const auto& branches) {
+      return ops::composed::gated_head_norm(x, weight, gate, 1e-6, norm, branches);
+    });
+  });
+  c.bf16 = true;
+  return c;
+}
+
+}  // namespace
+
 std::vector<OpCensus> head_norm() {
   OpCensus op{"head_norm"}, gated{"gated_head_norm"};
   const auto add = [&](const std::string& name, const Shape& shape, Fill fill = normal(), double eps = 1e-6) -> Case& {
@@ -41,6 +91,11 @@ std::vector<OpCensus> head_norm() {
   far.bf16 = false;
   add("no positions", {2, 0, 3, 8});
   op.cases.push_back(saved_later(op.cases[1]));
+  Case rms = op.cases[1];
+  rms.name = "RMSNorm";
+  rms.fused = one([](auto in) { return ops::head_norm(in[0], in[1], 1e-6, HeadNormKind::rms); });
+  rms.composed = one([](auto in) { return ops::composed::head_norm(in[0], in[1], 1e-6, HeadNormKind::rms); });
+  op.cases.push_back(rms);
   op.errors = {{"weight",
                 [] {
                   ops::head_norm(f32({1, 2, 3, 4}), f32({12}), 1e-6);
@@ -60,18 +115,52 @@ std::vector<OpCensus> head_norm() {
                 [] {
                   ops::head_norm(f32({1, 2, 3, 0}), f32({3, 0}), 1e-6);
                 },
-                "heads that are not empty"}};
+                "heads that are not empty"},
+               {"weight of no norm",
+                [] {
+                  ops::head_norm(f32({1, 2, 3, 4}), f32({3, 4}), 1e-6, HeadNormKind::none);
+                },
+                "expected no weight where there is no norm, got f32[3, 4]"}};
   gated.cases.push_back(saved_later(gated.cases[1]));
-  gated.errors = {{"gate by heads",
-                   [] {
-                     ops::gated_head_norm(f32({1, 2, 3, 4}), f32({3, 4}), f32({1, 2, 3, 4}), 1e-6);
-                   },
-                   "[gated_head_norm] expected gate of [1, 2, 12], got f32[1, 2, 3, 4]"},
-                  {"gate in bf16",
-                   [] {
-                     ops::gated_head_norm(f32({1, 2, 3, 4}), f32({3, 4}), Tensor::zeros({1, 2, 12}, DType::bf16), 1e-6);
-                   },
-                   "expected gate in f32"}};
+  for (const auto& [norm, norm_name] : kNorms) {
+    gated.cases.push_back(gated_case(fmt::format("{}, no side", norm_name), {2, 65, 3, 5}, norm, {}, 1));
+    for (const auto& [side, side_name] : kModulations)
+      for (const std::int64_t T : {1, 63, 64, 65, 100, 150})
+        // An alpha for all, for each head, for each channel.
+        for (const std::int64_t n :
+             T == 65 && side != Modulation::fixed ? std::vector<std::int64_t>{1, 3, 51} : std::vector<std::int64_t>{3})
+          gated.cases.push_back(gated_case(fmt::format("{}, {}, T = {}, {} alphas", norm_name, side_name, T, n),
+                                           {2, T, 3, 17}, norm, {side}, n));
+  }
+  gated.cases.push_back(
+      gated_case("many heads, convex", {1, 65, 12, 64}, HeadNormKind::layer, {Modulation::convex}, 12));
+  gated.cases.push_back(gated_case("no positions, tanh", {2, 0, 3, 8}, HeadNormKind::layer, {Modulation::tanh}, 3));
+  gated.cases.push_back(gated_case("three sides", {2, 7, 3, 5}, HeadNormKind::layer,
+                                   {Modulation::sigmoid, Modulation::fixed, Modulation::convex}, 3));
+  gated.cases.push_back(saved_later(gated_case("tanh", {2, 7, 3, 5}, HeadNormKind::layer, {Modulation::tanh}, 1)));
+  gated.errors = {
+      {"gate by heads",
+       [] {
+         ops::gated_head_norm(f32({1, 2, 3, 4}), f32({3, 4}), f32({1, 2, 3, 4}), 1e-6);
+       },
+       "[gated_head_norm] expected gate of [1, 2, 12], got f32[1, 2, 3, 4]"},
+      {"gate in bf16",
+       [] {
+         ops::gated_head_norm(f32({1, 2, 3, 4}), f32({3, 4}), Tensor::zeros({1, 2, 12}, DType::bf16), 1e-6);
+       },
+       "expected gate in f32"},
+      {"side by heads",
+       [] {
+         const ops::SideBranch side{f32({1, 2, 3, 4})};
+         ops::gated_head_norm(f32({1, 2, 3, 4}), f32({3, 4}), f32({1, 2, 12}), 1e-6, HeadNormKind::layer, {&side, 1});
+       },
+       "[gated_head_norm] expected window of [1, 2, 12], got f32[1, 2, 3, 4]"},
+      {"alpha does not divide",
+       [] {
+         const ops::SideBranch side{f32({1, 2, 12}), f32({5}), Modulation::tanh};
+         ops::gated_head_norm(f32({1, 2, 3, 4}), f32({3, 4}), f32({1, 2, 12}), 1e-6, HeadNormKind::layer, {&side, 1});
+       },
+       "[gated_head_norm] expected alpha [n] with n a divisor of 12 channels, got f32[5]"}};
   return {op, gated};
 }
 

@@ -52,7 +52,63 @@ std::vector<OpCensus> short_conv() {
                   ops::short_conv(f32({1, 5, 4}), Tensor::zeros({4, 4}, DType::bf16));
                 },
                 "expected weight in f32"}};
-  return {op};
+
+  OpCensus streams{"short_convs"};
+  // Queries, and keys and values of fewer heads; the last stream with a filter of its own length.
+  const auto add_streams = [&](const std::string& name, std::int64_t T, std::int64_t wide, std::int64_t narrow,
+                               bool silu = true) {
+    Case c;
+    c.name = name;
+    const std::int64_t channels[] = {wide, narrow, narrow}, taps[] = {4, 4, 6};
+    for (int j = 0; j < 3; ++j) {
+      c.inputs.push_back({fmt::format("x{}", j), {2, T, channels[j]}});
+      c.inputs.push_back({fmt::format("weight{}", j), {channels[j], taps[j]}, as_gate(normal(0, 0.5))});
+    }
+    c.fused = [silu](auto in) {
+      const ops::ConvStream all[] = {{in[0], in[1]}, {in[2], in[3]}, {in[4], in[5]}};
+      return ops::short_convs(all, silu);
+    };
+    c.composed = [silu](auto in) {
+      std::vector<Var> results;
+      for (std::size_t j = 0; j < 6; j += 2) results.push_back(ops::composed::short_conv(in[j], in[j + 1], silu));
+      return results;
+    };
+    c.bf16 = true;
+    streams.cases.push_back(c);
+  };
+  for (const std::int64_t T : {1, 5, 64, 129, 150}) add_streams(fmt::format("three streams, T = {}", T), T, 12, 5);
+  add_streams("wider than a strip", 20, 300, 150);
+  add_streams("no SiLU", 20, 7, 7, false);
+  add_streams("no positions", 0, 4, 4);
+  const auto two = [](const Shape& x, DType dtype) {
+    const ops::ConvStream all[] = {{f32({1, 5, 4}), f32({4, 4})}, {Tensor::zeros(x, dtype), f32({4, 4})}};
+    ops::short_convs(all);
+  };
+  streams.errors = {{"positions",
+                     [two] {
+                       two({1, 6, 4}, DType::f32);
+                     },
+                     "expected x of [1, 5, 4], got f32[1, 6, 4]"},
+                    {"dtypes",
+                     [two] {
+                       two({1, 5, 4}, DType::bf16);
+                     },
+                     "expected x in f32, got bf16[1, 5, 4]"}};
+  return {op, streams};
+}
+
+TEST_CASE("of several streams, those whose result nobody uses get no gradient") {
+  Tape tape;
+  std::vector<ops::ConvStream> streams;
+  for (int j = 0; j < 3; ++j)
+    streams.push_back({tape.leaf(Tensor::full({1, 9, 4}, 0.5), "x"), tape.leaf(Tensor::full({4, 3}, 0.5), "w")});
+  const std::vector<Var> y = ops::short_convs(streams);
+  tape.backward(ops::sum_all(y[1]));
+  for (std::size_t j = 0; j < 3; ++j) {
+    CHECK(tape.grad(streams[j].x).defined() == (j == 1));
+    CHECK(tape.grad(streams[j].weight).defined() == (j == 1));
+  }
+  CHECK(ops::short_convs({}).empty());
 }
 
 TEST_CASE("short convolution is causal and its last tap meets the current position") {
