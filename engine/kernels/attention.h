@@ -5,6 +5,7 @@
 
 #include "blalm/core/tensor.h"
 #include "blalm/kernels/kernel.h"
+#include "blalm/kernels/tiles/unit.h"
 
 namespace blalm::kernels {
 
@@ -80,12 +81,11 @@ void attention(const AttentionArgs&);
 Reason declines_attention_backward(const AttentionBackwardArgs&);
 void attention_backward(const AttentionBackwardArgs&);
 }  // namespace eigen
-namespace amx {
-Reason unavailable();
+namespace tiles {
 Reason declines_attention(const AttentionArgs&);
-void attention(const AttentionArgs&);
+void attention(const AttentionArgs&, Unit);
 Reason declines_attention_backward(const AttentionBackwardArgs&);
-void attention_backward(const AttentionBackwardArgs&);
-}  // namespace amx
+void attention_backward(const AttentionBackwardArgs&, Unit);
+}  // namespace tiles
 
 }  // namespace blalm::kernels

@@ -4,14 +4,18 @@
 
 namespace blalm::kernels {
 
+using tiles::Unit;
+
 const Kernel<CrossEntropyArgs> cross_entropy{
     "cross_entropy", {{"reference", always, accepts_all<CrossEntropyArgs>, reference::cross_entropy}}};
 const Kernel<CrossEntropyBackwardArgs> cross_entropy_backward{
     "cross_entropy_backward",
     {{"reference", always, accepts_all<CrossEntropyBackwardArgs>, reference::cross_entropy_backward}}};
-const Kernel<HeadLossArgs> head_loss{"head_loss",
-                                     {{"amx:bf16", amx::unavailable, amx::declines_head_loss, amx::head_loss},
-                                      {"reference", always, accepts_all<HeadLossArgs>, product::head_loss}}};
+const Kernel<HeadLossArgs> head_loss{
+    "head_loss",
+    {{"amx:bf16", tiles::no_amx, tiles::declines_head_loss, tiles::on<Unit::amx, tiles::head_loss>},
+     {"avx512:bf16", tiles::no_avx512, tiles::declines_head_loss, tiles::on<Unit::avx512, tiles::head_loss>},
+     {"reference", always, accepts_all<HeadLossArgs>, product::head_loss}}};
 
 void product::head_loss(const HeadLossArgs& args) {
   const DType wide = compute_dtype(args.x.dtype());

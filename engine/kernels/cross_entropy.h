@@ -3,6 +3,7 @@
 
 #include "blalm/core/tensor.h"
 #include "blalm/kernels/kernel.h"
+#include "blalm/kernels/tiles/unit.h"
 
 namespace blalm::kernels {
 
@@ -44,10 +45,9 @@ namespace product {
 void head_loss(const HeadLossArgs&);  // through project and cross_entropy, whose own lists choose
 }  // namespace product
 
-namespace amx {
-Reason unavailable();
+namespace tiles {
 Reason declines_head_loss(const HeadLossArgs&);
-void head_loss(const HeadLossArgs&);
-}  // namespace amx
+void head_loss(const HeadLossArgs&, Unit);
+}  // namespace tiles
 
 }  // namespace blalm::kernels

@@ -102,7 +102,8 @@ Reason KernelBase::excluded(const KernelPolicy& policy, const Entry& entry) cons
   if (policy.backend == Backend::cpu && onednn) return "the backend is cpu";
   // What oneDNN has no line for, and f64, still has to run somewhere: the reference stays. Where a list has no line of
   // oneDNN's at all, only our own tiles go: products then reach oneDNN through the lists that have one.
-  const bool other = has_onednn_ ? !onednn && entry.name != "reference" : entry.name.starts_with("amx");
+  const bool other = has_onednn_ ? !onednn && entry.name != "reference"
+                                 : (entry.name.starts_with("amx") || entry.name.starts_with("avx512"));
   if (policy.backend == Backend::onednn && other) return "the backend is onednn";
   return nullptr;
 }

@@ -1,6 +1,8 @@
 #include "blalm/kernels/mlstm.h"
 
 namespace blalm::kernels {
+
+using tiles::Unit;
 namespace {
 
 bool narrow(const Tensor& x) { return x.dtype() == DType::f32 || x.dtype() == DType::bf16; }
@@ -32,7 +34,7 @@ Reason in_f32(const Args& a) {
   return reason == nullptr && !narrow(a.q) ? "takes f32 and bf16 only" : reason;
 }
 
-// On AMX tiles, which take head widths in whole tiles.
+// By tiles, which take head widths in whole tiles.
 template <class Args>
 Reason chunkwise_in_tiles(const Args& a) {
   if (a.q.dtype() != DType::bf16) return "takes bf16 only";
@@ -48,7 +50,9 @@ using Back = MlstmBackwardArgs;
 const Kernel<MlstmArgs> mlstm{
     "mlstm",
     {{"eigen:recurrent", always, in_f32<Forward, recurrent_only<Forward>>, eigen::mlstm_recurrent},
-     {"amx:chunkwise", amx::unavailable, chunkwise_in_tiles<Forward>, amx::mlstm_chunkwise},
+     {"amx:chunkwise", tiles::no_amx, chunkwise_in_tiles<Forward>, tiles::on<Unit::amx, tiles::mlstm_chunkwise>},
+     {"avx512:chunkwise", tiles::no_avx512, chunkwise_in_tiles<Forward>,
+      tiles::on<Unit::avx512, tiles::mlstm_chunkwise>},
      {"eigen:chunkwise", always, in_f32<Forward, chunkwise_only<Forward>>, eigen::mlstm_chunkwise},
      {"reference:recurrent", always, recurrent_only<Forward>, reference::mlstm_recurrent},
      {"reference:parallel", always, stateless_parallel_only, reference::mlstm_parallel},
@@ -56,7 +60,9 @@ const Kernel<MlstmArgs> mlstm{
 
 const Kernel<MlstmBackwardArgs> mlstm_backward{
     "mlstm_backward",
-    {{"amx:chunkwise", amx::unavailable, chunkwise_in_tiles<Back>, amx::mlstm_chunkwise_backward},
+    {{"amx:chunkwise", tiles::no_amx, chunkwise_in_tiles<Back>, tiles::on<Unit::amx, tiles::mlstm_chunkwise_backward>},
+     {"avx512:chunkwise", tiles::no_avx512, chunkwise_in_tiles<Back>,
+      tiles::on<Unit::avx512, tiles::mlstm_chunkwise_backward>},
      {"eigen:chunkwise", always, in_f32<Back, chunkwise_only<Back>>, eigen::mlstm_chunkwise_backward},
      {"reference:recurrent", always, recurrent_only<Back>, reference::mlstm_recurrent_backward},
      {"reference:parallel", always, parallel_only<Back>, reference::mlstm_parallel_backward},

@@ -9,6 +9,7 @@
 
 #include "blalm/core/tensor.h"
 #include "blalm/kernels/kernel.h"
+#include "blalm/kernels/tiles/unit.h"
 
 namespace blalm::kernels {
 
@@ -81,10 +82,9 @@ void mlstm_chunkwise(const MlstmArgs&);
 void mlstm_chunkwise_backward(const MlstmBackwardArgs&);
 }  // namespace eigen
 
-namespace amx {
-Reason unavailable();
-void mlstm_chunkwise(const MlstmArgs&);
-void mlstm_chunkwise_backward(const MlstmBackwardArgs&);
-}  // namespace amx
+namespace tiles {
+void mlstm_chunkwise(const MlstmArgs&, Unit);
+void mlstm_chunkwise_backward(const MlstmBackwardArgs&, Unit);
+}  // namespace tiles
 
 }  // namespace blalm::kernels

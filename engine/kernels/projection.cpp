@@ -5,18 +5,24 @@
 
 namespace blalm::kernels {
 
-const Kernel<ProjectArgs> project{"project",
-                                  {{"amx:bf16", amx::unavailable, amx::declines_project, amx::project},
-                                   {"reference", always, accepts_all<ProjectArgs>, product::project}}};
+using tiles::Unit;
+
+const Kernel<ProjectArgs> project{
+    "project",
+    {{"amx:bf16", tiles::no_amx, tiles::declines_project, tiles::on<Unit::amx, tiles::project>},
+     {"avx512:bf16", tiles::no_avx512, tiles::declines_project, tiles::on<Unit::avx512, tiles::project>},
+     {"reference", always, accepts_all<ProjectArgs>, product::project}}};
 
 const Kernel<ProjectDataArgs> project_data{
     "project_data",
-    {{"amx:bf16", amx::unavailable, amx::declines_project_data, amx::project_data},
+    {{"amx:bf16", tiles::no_amx, tiles::declines_project_data, tiles::on<Unit::amx, tiles::project_data>},
+     {"avx512:bf16", tiles::no_avx512, tiles::declines_project_data, tiles::on<Unit::avx512, tiles::project_data>},
      {"reference", always, accepts_all<ProjectDataArgs>, product::project_data}}};
 
 const Kernel<ProjectWeightArgs> project_weight{
     "project_weight",
-    {{"amx:bf16", amx::unavailable, amx::declines_project_weight, amx::project_weight},
+    {{"amx:bf16", tiles::no_amx, tiles::declines_project_weight, tiles::on<Unit::amx, tiles::project_weight>},
+     {"avx512:bf16", tiles::no_avx512, tiles::declines_project_weight, tiles::on<Unit::avx512, tiles::project_weight>},
      {"reference", always, accepts_all<ProjectWeightArgs>, product::project_weight}}};
 
 namespace product {

@@ -7,6 +7,7 @@
 
 #include "blalm/core/tensor.h"
 #include "blalm/kernels/kernel.h"
+#include "blalm/kernels/tiles/unit.h"
 
 namespace blalm::kernels {
 
@@ -51,14 +52,13 @@ void project_data(const ProjectDataArgs&);
 void project_weight(const ProjectWeightArgs&);
 }  // namespace product
 
-namespace amx {
-Reason unavailable();
+namespace tiles {
 Reason declines_project(const ProjectArgs&);
 Reason declines_project_data(const ProjectDataArgs&);
 Reason declines_project_weight(const ProjectWeightArgs&);
-void project(const ProjectArgs&);
-void project_data(const ProjectDataArgs&);
-void project_weight(const ProjectWeightArgs&);
-}  // namespace amx
+void project(const ProjectArgs&, Unit);
+void project_data(const ProjectDataArgs&, Unit);
+void project_weight(const ProjectWeightArgs&, Unit);
+}  // namespace tiles
 
 }  // namespace blalm::kernels

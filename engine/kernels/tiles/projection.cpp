@@ -1,15 +1,14 @@
-// Linear layers on AMX tiles. Packed copies of a weight, one for y = x Wᵀ and one for dx = dy W, stay with the weight
+// Linear layers by tiles. Packed copies of a weight, one for y = x Wᵀ and one for dx = dy W, stay with the weight
 // until it is written to: they are made once an optimiser step.
-#include "blalm/kernels/amx/projection.h"
+#include "blalm/kernels/tiles/projection.h"
 
 #include <algorithm>
 
-#include "blalm/core/cpu.h"
 #include "blalm/core/derived.h"
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/projection.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 // Rows of x that a weight gradient takes at a time: their packed copies stay in the caches.
@@ -84,8 +83,6 @@ Product result(std::span<const Term> terms, const Tensor& c) {
   return {terms, c.mutable_raw(), c.dtype(), c.dim(0), c.dim(1), c.dim(1)};
 }
 
-Reason unavailable() { return cpu().amx_bf16 ? nullptr : "the processor has no AMX"; }
-
 Reason declines_project(const ProjectArgs& args) {
   if (args.x.numel() == 0) return "an empty matrix";
   return declines_operand(args.x);
@@ -105,7 +102,7 @@ Reason declines_project_weight(const ProjectWeightArgs& args) {
   return args.x.numel() == 0 ? "an empty matrix" : declines_operand(args.x);
 }
 
-void project(const ProjectArgs& args) {
+void project(const ProjectArgs& args, Unit unit) {
   const LeftRows x(args.x);
   const std::size_t count = args.outputs.size();
   const bool both = args.gradient && args.x.dim(0) <= kFewRows;
@@ -120,19 +117,19 @@ void project(const ProjectArgs& args) {
     Product& product = products.emplace_back(result(terms[j], o.y));
     if (o.bias.defined()) product.bias = o.bias.data<float>();
   }
-  multiply(products);
+  multiply(unit, products);
 }
 
-void multiply(const Term& term, std::int64_t rows, std::int64_t cols, const Sink& sink) {
+void multiply(Unit unit, const Term& term, std::int64_t rows, std::int64_t cols, const Sink& sink) {
   Product product;
   product.terms = {&term, 1};
   product.rows = rows;
   product.cols = cols;
   product.sink = &sink;
-  multiply({&product, 1});
+  multiply(unit, {&product, 1});
 }
 
-void project_data(const ProjectDataArgs& args) {
+void project_data(const ProjectDataArgs& args, Unit unit) {
   std::vector<Term> terms;
   std::vector<LeftRows> left;
   std::vector<Tensor> weights;
@@ -143,10 +140,10 @@ void project_data(const ProjectDataArgs& args) {
   }
   Product product = result(terms, args.dx);
   product.add = args.add;
-  multiply({&product, 1});
+  multiply(unit, {&product, 1});
 }
 
-void project_weight(const ProjectWeightArgs& args) {
+void project_weight(const ProjectWeightArgs& args, Unit unit) {
   const std::int64_t rows = args.x.dim(0), width = args.x.dim(1);
   std::vector<ProjectWeightArgs::Output> outputs;
   for (const ProjectWeightArgs::Output& o : args.outputs)
@@ -165,8 +162,8 @@ void project_weight(const ProjectWeightArgs& args) {
       Product& product = products.emplace_back(result({&terms[j], 1}, o.dw));
       product.add = o.add_dw || begin > 0;
     }
-    multiply(products);
+    multiply(unit, products);
   }
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

@@ -1,10 +1,11 @@
-// Matrix products on the AMX tiles of the processor: bf16 operands, f32 sums.
+// Matrix products by tiles: bf16 operands, f32 sums.
 //
-// A tile holds 16 rows of 64 bytes. TDPBF16PS adds to a tile of 16 x 16 f32 the product of a left tile, 16 rows of 32
-// bf16, and a right tile, 16 rows of 16 pairs of bf16: row r holds rows 2r and 2r + 1 of the right matrix, interleaved.
-// The inner loop makes a block of 32 x 32 from two left and two right tiles, a strip of the depth at a time (gemm.cpp).
-// Right operands are packed into tile order; left operands are read where they lie, if their rows run along the depth,
-// or packed too.
+// A tile holds 16 rows of 64 bytes, as AMX has them: TDPBF16PS adds to a tile of 16 x 16 f32 the product of a left
+// tile, 16 rows of 32 bf16, and a right tile, 16 rows of 16 pairs of bf16: row r holds rows 2r and 2r + 1 of the right
+// matrix, interleaved. AVX-512 (VDPBF16PS) multiplies a pair of a left row with one row of a right tile, so that it
+// wants the same order. The inner loop makes a block of 32 x 32 from two left and two right tiles (tiles.cpp), a strip
+// of the depth at a time (gemm.cpp). Right operands are packed into tile order; left operands are read where they lie,
+// if their rows run along the depth, or packed too.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,9 @@
 #include <span>
 
 #include "blalm/core/tensor.h"
+#include "blalm/kernels/tiles/unit.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 
 inline constexpr std::int64_t kBlock = 32;               // rows and columns of a block of the result
 inline constexpr std::int64_t kDepth = 32;               // bf16 numbers a row of a left tile
@@ -93,11 +95,11 @@ struct Product {
   const Sink* sink = nullptr;  // gets Σ terms; nothing is written to c
 };
 
-// Products on the calling thread, for kernels that share their work out by themselves. Holds the thread's tile
-// registers: one a thread at a time.
+// Products on the calling thread, for kernels that share their work out by themselves. Holds the thread's registers:
+// one a thread at a time.
 class Multiplier {
  public:
-  Multiplier();
+  explicit Multiplier(Unit unit);
   ~Multiplier();
   Multiplier(const Multiplier&) = delete;
   Multiplier& operator=(const Multiplier&) = delete;
@@ -110,6 +112,6 @@ class Multiplier {
 
 // All products in one parallel region. Every element of a result is summed by one thread in one order: the same bits on
 // any number of threads.
-void multiply(std::span<const Product> products);
+void multiply(Unit unit, std::span<const Product> products);
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

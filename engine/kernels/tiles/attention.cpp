@@ -1,12 +1,12 @@
-// Attention for bf16 on AMX tiles: products have bf16 operands and f32 sums. As in eigen/attention.cpp, a block of
+// Attention for bf16 by tiles: products have bf16 operands and f32 sums. As in eigen/attention.cpp, a block of
 // queries goes through the blocks of keys that it sees, and no score leaves the cache.
 #include <atomic>
 #include <cmath>
 
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/amx/attention_tiles.h"
+#include "blalm/kernels/tiles/attention_tiles.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 // Most queries' scores are taken as they are. Others may exceed what they are taken relative to by so many powers of 2
@@ -29,8 +29,9 @@ struct Ahead {
 
 class Forward {
  public:
-  Forward(const AttentionArgs& args, const AttentionSizes& n, std::int64_t most_key_blocks)
-      : n_(n),
+  Forward(const AttentionArgs& args, const AttentionSizes& n, std::int64_t most_key_blocks, Unit unit)
+      : multiply_(unit),
+        n_(n),
         band_(simplest(args.band, n.keys)),
         first_(args.first_query()),
         d_steps_(blocks(n.d)),
@@ -98,8 +99,8 @@ class Forward {
       if (pending_ == kPending || slot != first_slot_ + pending_) flush();
       if (pending_ == 0) first_slot_ = slot;
       for (std::int64_t c = columns.begin; c < columns.end; ++c)
-        multiply_block(K_.data() + slot * d_steps_ * kPiece, kPiece, Q_.data() + c * d_steps_ * kPiece, kPiece,
-                       d_steps_, scores_.data() + c * kPiece, kBlock, false);
+        multiply_block(multiply_, K_.data() + slot * d_steps_ * kPiece, kPiece, Q_.data() + c * d_steps_ * kPiece,
+                       kPiece, d_steps_, scores_.data() + c * kPiece, kBlock, false);
       for (Ahead& ahead : ahead_) ahead.ask(kAhead);
       for (std::int64_t c = columns.begin; c < columns.end; ++c) add(block, c, queries.begin + c * kBlock);
       ++pending_;
@@ -189,7 +190,7 @@ class Forward {
     const Span steps = seen_[c];
     if (steps.empty()) return;
     for (std::int64_t e = 0; e < e_blocks_; ++e)
-      multiply_block(V_.data() + ((first_slot_ + steps.begin) * e_blocks_ + e) * kPiece, e_blocks_ * kPiece,
+      multiply_block(multiply_, V_.data() + ((first_slot_ + steps.begin) * e_blocks_ + e) * kPiece, e_blocks_ * kPiece,
                      P_.data() + (c * kPending + steps.begin) * kPiece, kPiece, steps.count(),
                      out_.data() + e * kBlock * kQueries + c * kBlock, kQueries, true);
     seen_[c] = {};
@@ -206,6 +207,7 @@ class Forward {
     for (std::int64_t r = 0; r < rows; ++r) lse[r] = shift_.data()[r] * kLn2 + std::log(total_.data()[r]);
   }
 
+  const BlockMultiplier multiply_;
   const AttentionSizes n_;
   const Band band_;
   const std::int64_t first_, d_steps_, e_blocks_;
@@ -238,7 +240,7 @@ Reason declines(const Args& a) {
 Reason declines_attention(const AttentionArgs& a) { return declines(a); }
 Reason declines_attention_backward(const AttentionBackwardArgs& a) { return declines(a); }
 
-void attention(const AttentionArgs& a) {
+void attention(const AttentionArgs& a, Unit unit) {
   const AttentionSizes n(a);
   const std::int64_t query_blocks = (n.queries + kQueries - 1) / kQueries, heads = n.batch * n.groups;
   // Whole key heads if there are enough of them; results do not depend on it.
@@ -254,8 +256,7 @@ void attention(const AttentionArgs& a) {
                       static_cast<double>((n.d + n.e) * n.heads / n.groups) / static_cast<double>(parts);
   std::atomic<std::int64_t> next{0};
   parallel_for(heads * parts, cost, [&](std::int64_t begin, std::int64_t end) {
-    Forward forward(a, n, most_key_blocks);
-    const TileRegisters tiles;
+    Forward forward(a, n, most_key_blocks, unit);
     if (parts == 1) {  // all as long: neighbours, whose rows lie together, to one thread
       for (std::int64_t head = begin; head < end; ++head) {
         if (head + 1 < end) forward.foresee((head + 1) / n.groups, (head + 1) % n.groups);
@@ -270,4 +271,4 @@ void attention(const AttentionArgs& a) {
   });
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

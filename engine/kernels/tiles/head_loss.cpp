@@ -1,4 +1,4 @@
-// Output head and cross-entropy on AMX tiles. Logits are made transposed, a word of the vocabulary a row and a token a
+// Output head and cross-entropy by tiles. Logits are made transposed, a word of the vocabulary a row and a token a
 // column: then the sum over the vocabulary runs down the lanes of a vector, and a block of 32 x 32 is, once raised to
 // powers, the left operand of dW and with its pairs interleaved the right one of dxᵀ. Logits themselves are never
 // written. With a shift a of each token, nearly always 0, and P = e^{z - a}, S = Σ P:
@@ -11,11 +11,11 @@
 
 #include "blalm/core/derived.h"
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/amx/projection.h"
-#include "blalm/kernels/amx/rows.h"
 #include "blalm/kernels/cross_entropy.h"
+#include "blalm/kernels/tiles/projection.h"
+#include "blalm/kernels/tiles/rows.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 // z = cap · tanh(x / cap), with an absolute error of some 1e-6 cap.
@@ -156,7 +156,7 @@ class Logits : public Sink {
 
 const char kLeft = 0, kLeftTransposed = 0;  // the forms in which the weight [V, d] is kept
 
-void make_logits(const Head& head, bool largest) {
+void make_logits(const Head& head, Unit unit, bool largest) {
   const Tensor weight = derived_copy(head.args.weight, &kLeft, [&](const Tensor& last) {
     return packed(pack_left, head.args.weight, head.vocabulary, head.width, last);
   });
@@ -164,7 +164,7 @@ void make_logits(const Head& head, bool largest) {
   const Term term{Left::packed(weight.data<BFloat16>(), head.width), x.data<BFloat16>(), blocks(head.width) * kPiece,
                   blocks(head.width)};
   const Logits logits(head, largest);
-  multiply(term, head.vocabulary, head.tokens, logits);
+  multiply(unit, term, head.vocabulary, head.tokens, logits);
 }
 
 // The sums over all blocks, or the largest of all of them.
@@ -187,16 +187,16 @@ std::vector<double> over_vocabulary(const Head& head, bool largest) {
   return all;
 }
 
-std::vector<double> sums_of_powers(const Head& head) {
-  make_logits(head, false);
+std::vector<double> sums_of_powers(const Head& head, Unit unit) {
+  make_logits(head, unit, false);
   std::vector<double> sums = over_vocabulary(head, false);
   const auto fits = [](double sum) { return kSmallestSum <= sum && sum <= kLargestSum; };
   if (std::all_of(sums.begin(), sums.begin() + head.tokens, fits)) return sums;
-  make_logits(head, true);
+  make_logits(head, unit, true);
   const std::vector<double> largest = over_vocabulary(head, true);
   std::transform(largest.begin(), largest.end(), head.shift.mutable_data<float>(),
                  [](double z) { return static_cast<float>(z); });
-  make_logits(head, false);
+  make_logits(head, unit, false);
   return over_vocabulary(head, false);
 }
 
@@ -245,17 +245,17 @@ class Transposed : public Sink {
   std::int64_t width_;
 };
 
-void data_gradient(const Head& head, const std::vector<float>& factors) {
+void data_gradient(const Head& head, Unit unit, const std::vector<float>& factors) {
   const Tensor weight = derived_copy(head.args.weight, &kLeftTransposed, [&](const Tensor& last) {
     return packed(pack_left_transposed, head.args.weight, head.width, head.vocabulary, last);
   });
   const Term term{Left::packed(weight.data<BFloat16>(), head.vocabulary), head.right.data<BFloat16>(),
                   blocks(head.vocabulary) * kPiece, blocks(head.vocabulary)};
   const Transposed transposed(factors, head.args.dx);
-  multiply(term, head.width, head.tokens, transposed);
+  multiply(unit, term, head.width, head.tokens, transposed);
 }
 
-void weight_gradient(const Head& head, const std::vector<float>& factors) {
+void weight_gradient(const Head& head, Unit unit, const std::vector<float>& factors) {
   const Tensor scaled = Tensor::empty(head.args.x.shape(), DType::bf16);
   const BFloat16* x = head.args.x.data<BFloat16>();
   BFloat16* to = scaled.mutable_data<BFloat16>();
@@ -270,7 +270,7 @@ void weight_gradient(const Head& head, const std::vector<float>& factors) {
                   blocks(head.tokens) * kPiece, blocks(head.tokens)};
   Product product = result({&term, 1}, head.args.dw);
   product.add = head.args.add_dw;
-  multiply({&product, 1});
+  multiply(unit, {&product, 1});
 }
 
 }  // namespace
@@ -282,11 +282,11 @@ Reason declines_head_loss(const HeadLossArgs& args) {
   return nullptr;
 }
 
-void head_loss(const HeadLossArgs& args) {
+void head_loss(const HeadLossArgs& args, Unit unit) {
   const Head head(args);
-  const std::vector<float> factors = finish(head, sums_of_powers(head));
-  if (args.dx.defined()) data_gradient(head, factors);
-  if (args.dw.defined()) weight_gradient(head, factors);
+  const std::vector<float> factors = finish(head, sums_of_powers(head, unit));
+  if (args.dx.defined()) data_gradient(head, unit, factors);
+  if (args.dw.defined()) weight_gradient(head, unit, factors);
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

@@ -1,4 +1,4 @@
-// What the chunkwise mLSTM on AMX tiles keeps for one chunk of one head.
+// What the chunkwise mLSTM by tiles keeps for one chunk of one head.
 #pragma once
 
 #include <algorithm>
@@ -8,13 +8,13 @@
 #include <type_traits>
 #include <vector>
 
-#include "blalm/kernels/amx/gemm.h"
-#include "blalm/kernels/amx/rows.h"
 #include "blalm/kernels/mlstm_math.h"
 #include "blalm/kernels/mlstm_view.h"
+#include "blalm/kernels/tiles/gemm.h"
+#include "blalm/kernels/tiles/rows.h"
 #include "blalm/kernels/vector_math.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 
 // Memory that begins where a cache line does: a tile's rows then lie in one line each.
 template <class T>
@@ -163,4 +163,4 @@ inline double cost_per_head(const MlstmSizes& z, std::int64_t chunk) {
   return 0.02 * static_cast<double>(z.T * (std::min(chunk, z.T) * (z.D + z.E + 64) + 2 * z.D * z.E));
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

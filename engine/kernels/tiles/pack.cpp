@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "blalm/kernels/amx/gemm.h"
+#include "blalm/kernels/tiles/gemm.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 constexpr std::int64_t kHalf = 16;  // columns (or rows) of one tile
@@ -187,4 +187,4 @@ void pack_left_transposed(const Source& from, BFloat16* to, std::int64_t first, 
                            : pack_from_depth<true, BFloat16>(from, to, first, last);
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

@@ -1,13 +1,13 @@
-// Gradients of attention for bf16 on AMX tiles (formulas: ops/attention.cpp). Scores lie transposed, as forward. From
+// Gradients of attention for bf16 by tiles (formulas: ops/attention.cpp). Scores lie transposed, as forward. From
 // the scores S and dP of 32 keys and up to 128 queries come P and dS at once, each as the operands that the next
 // products want:
 //   dV += Pᵀ dO      dK += dSᵀ Q      dQᵀ += Kᵀ dSᵀ
 // One task is one key head with all queries that read it, in order: no two tasks add to the same sum.
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/amx/attention_tiles.h"
-#include "blalm/kernels/amx/rows.h"
+#include "blalm/kernels/tiles/attention_tiles.h"
+#include "blalm/kernels/tiles/rows.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 constexpr std::int64_t kWidth = 128;  // most queries of a block: the depth of the products for dV and dK
@@ -15,8 +15,9 @@ constexpr std::int64_t kBlockColumns = kWidth / kBlock;
 
 class Backward {
  public:
-  Backward(const AttentionBackwardArgs& args, const AttentionSizes& n)
-      : n_(n),
+  Backward(const AttentionBackwardArgs& args, const AttentionSizes& n, Unit unit)
+      : multiply_(unit),
+        n_(n),
         band_(simplest(args.band, n.keys)),
         first_(args.first_query()),
         d_blocks_(blocks(n.d)),
@@ -101,18 +102,19 @@ class Backward {
   void key_block(std::int64_t block, const Span& span, const QueryBlock& queries) {
     const BFloat16 *const key = K_.data() + block * d_blocks_ * kPiece, *value = V_.data() + block * e_blocks_ * kPiece;
     for (std::int64_t c = span.begin; c < span.end; ++c) {
-      multiply_block(key, kPiece, Q_transposed_.data() + c * d_blocks_ * kPiece, kPiece, d_blocks_, scores_.data(),
-                     kBlock, false);
-      multiply_block(value, kPiece, dO_transposed_.data() + c * e_blocks_ * kPiece, kPiece, e_blocks_, d_scores_.data(),
-                     kBlock, false);
+      multiply_block(multiply_, key, kPiece, Q_transposed_.data() + c * d_blocks_ * kPiece, kPiece, d_blocks_,
+                     scores_.data(), kBlock, false);
+      multiply_block(multiply_, value, kPiece, dO_transposed_.data() + c * e_blocks_ * kPiece, kPiece, e_blocks_,
+                     d_scores_.data(), kBlock, false);
       const std::int64_t position = queries.begin + c * kBlock;
       sees_all(band_, block, position) ? gradients<false>(block, c, position) : gradients<true>(block, c, position);
       seen_[c].include(pending_, dS_right_.data() + c * kPending * kPiece);
     }
     const auto add = [&](const BFloat16* left, const BFloat16* right, std::int64_t width, float* sums) {
       for (std::int64_t w = 0; w < width; ++w)
-        multiply_block(left + span.begin * kPiece, kPiece, right + (w * queries.columns() + span.begin) * kPiece,
-                       kPiece, span.count(), sums + block * kBlock * width * kBlock + w * kBlock, width * kBlock, true);
+        multiply_block(multiply_, left + span.begin * kPiece, kPiece,
+                       right + (w * queries.columns() + span.begin) * kPiece, kPiece, span.count(),
+                       sums + block * kBlock * width * kBlock + w * kBlock, width * kBlock, true);
     };
     if (dv_ != nullptr) add(P_.data(), dO_.data(), e_blocks_, value_sums_.data());
     if (dk_ != nullptr) add(dS_.data(), Q_.data(), d_blocks_, key_sums_.data());
@@ -157,7 +159,7 @@ class Backward {
       if (steps.empty()) continue;
       if (dq_ != nullptr)
         for (std::int64_t d = 0; d < d_blocks_; ++d)
-          multiply_block(K_transposed_.data() + ((first_block_ + steps.begin) * d_blocks_ + d) * kPiece,
+          multiply_block(multiply_, K_transposed_.data() + ((first_block_ + steps.begin) * d_blocks_ + d) * kPiece,
                          d_blocks_ * kPiece, dS_right_.data() + (c * kPending + steps.begin) * kPiece, kPiece,
                          steps.count(), query_sums_.data() + d * kBlock * kWidth + c * kBlock, kWidth, true);
       seen_[c] = {};
@@ -187,6 +189,7 @@ class Backward {
       }
   }
 
+  const BlockMultiplier multiply_;
   const AttentionSizes n_;
   const Band band_;
   const std::int64_t first_, d_blocks_, e_blocks_;
@@ -210,15 +213,14 @@ class Backward {
 
 }  // namespace
 
-void attention_backward(const AttentionBackwardArgs& a) {
+void attention_backward(const AttentionBackwardArgs& a, Unit unit) {
   const AttentionSizes n(a);
   const double pairs = static_cast<double>(visible_pairs(a.band, a.first_query(), n.queries));
   const double cost = 2.5 * kCostOfPair * pairs * static_cast<double>((n.d + n.e) * n.heads / n.groups);
   parallel_for(n.batch * n.groups, cost, [&](std::int64_t begin, std::int64_t end) {
-    Backward backward(a, n);
-    const TileRegisters tiles;
+    Backward backward(a, n, unit);
     for (std::int64_t task = begin; task < end; ++task) backward.key_head(task / n.groups, task % n.groups);
   });
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

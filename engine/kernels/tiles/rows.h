@@ -11,7 +11,7 @@
 #include "blalm/core/dtype.h"
 #include "blalm/kernels/vector_math.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 
 inline constexpr std::int64_t kLanes = 16;
 inline constexpr float kLn2 = 0.693147181F;
@@ -103,4 +103,4 @@ inline constexpr Pairs kPairs = [] {
   return pairs;
 }();
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

@@ -1,4 +1,4 @@
-#include "blalm/kernels/amx/gemm.h"
+#include "blalm/kernels/tiles/gemm.h"
 
 #include <immintrin.h>
 
@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/amx/tiles.h"
+#include "blalm/kernels/tiles/tiles.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 // The depth is cut twice. Over kStripSteps a strip of the left operand (32 rows, 32 KiB) stays in the first-level cache
@@ -31,54 +31,19 @@ void list_strips(std::span<const Term> terms, std::vector<Strip>& strips) {
       strips.push_back({&term, begin, std::min(kStripSteps, term.steps - begin)});
 }
 
-// Sums of a block, rows `row_bytes` apart.
+// Sums of a block, rows `stride` apart.
 struct Sums {
   float* data;
-  std::int64_t row_bytes;
+  std::int64_t stride;
 };
 
-// Adds a strip's part of the block of 32 (or up to 16) rows by 32 columns to the sums, or sets them when `first`.
-template <bool kTwoRows>
-void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_block, bool first, const Sums& to) {
-  float *const sums = to.data, *const lower = sums + kBlock / 2 * (to.row_bytes / 4);
+// Adds a strip's part of a block to the sums, or sets them when `first`.
+void accumulate(const Strip& strip, std::int64_t row_block, std::int64_t col_block, bool first, const Sums& to,
+                const BlockMultiplier& multiply) {
   const Term& term = *strip.term;
-  const BFloat16* left = term.left.data + row_block * term.left.block + strip.begin * term.left.step;
-  const BFloat16* right = term.right + col_block * term.right_block + strip.begin * kPiece;
-  const std::int64_t row_bytes = term.left.row * 2;
-  finish_writes(sums);
-  if (first) {
-    _tile_zero(0);
-    _tile_zero(1);
-    if constexpr (kTwoRows) {
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-  } else {
-    _tile_loadd(0, sums, to.row_bytes);
-    _tile_loadd(1, sums + 16, to.row_bytes);
-    if constexpr (kTwoRows) {
-      _tile_loadd(2, lower, to.row_bytes);
-      _tile_loadd(3, lower + 16, to.row_bytes);
-    }
-  }
-  for (std::int64_t s = 0; s < strip.steps; ++s, left += term.left.step, right += kPiece) {
-    _tile_stream_loadd(6, right, 64);
-    _tile_loadd(4, left, row_bytes);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_stream_loadd(7, right + kPiece / 2, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    if constexpr (kTwoRows) {
-      _tile_loadd(5, left + term.left.half, row_bytes);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-  }
-  _tile_stored(0, sums, to.row_bytes);
-  _tile_stored(1, sums + 16, to.row_bytes);
-  if constexpr (kTwoRows) {
-    _tile_stored(2, lower, to.row_bytes);
-    _tile_stored(3, lower + 16, to.row_bytes);
-  }
+  multiply({term.left.data + row_block * term.left.block + strip.begin * term.left.step, term.left.step, term.left.half,
+            term.left.row, term.right + col_block * term.right_block + strip.begin * kPiece, kPiece, strip.steps},
+           to.data, to.stride, !first);
 }
 
 // Sixteen results of a row.
@@ -135,7 +100,8 @@ struct Job {
 };
 
 // A row of a job's blocks over strips [begin, end).
-void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t end, TileRegisters& tiles, float* sums) {
+void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t end, BlockMultiplier& multiply,
+             float* sums) {
   const Product& p = *job.product;
   const std::vector<Strip>& strips = *job.strips;
   const std::int64_t rows = std::min(kBlock, p.rows - row * kBlock);
@@ -143,18 +109,17 @@ void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t en
   const bool in_place = p.dtype == DType::f32 && p.alpha == 1 && p.bias == nullptr && p.sink == nullptr;
   const bool whole = begin == 0 && end == strips.size();  // else sums are kept from slab to slab
   if (!whole) sums += (row - job.row) * kJobCols * kBlock * kBlock;
-  tiles.set_rows(rows);
+  multiply.set_rows(rows);
   for (std::size_t s = begin; s < end; ++s) {
     const bool last = s + 1 == strips.size();
     for (std::int64_t col = job.col; col < job.col_end; ++col) {
-      Sums block{strips.size() == 1 ? sums : sums + (col - job.col) * kBlock * kBlock, kBlock * 4};
+      Sums block{strips.size() == 1 ? sums : sums + (col - job.col) * kBlock * kBlock, kBlock};
       const bool here = in_place && (col + 1) * kBlock <= p.cols;
-      if (here) block = {static_cast<float*>(p.c) + row * kBlock * p.stride + col * kBlock, p.stride * 4};
+      if (here) block = {static_cast<float*>(p.c) + row * kBlock * p.stride + col * kBlock, p.stride};
       const bool writes = last && !here && p.sink == nullptr;
       if (writes) prefetch(p, row * kBlock, col * kBlock);
       const bool first = s == 0 && !(here && p.add);
-      rows > 16 ? accumulate<true>(strips[s], row, col, first, block)
-                : accumulate<false>(strips[s], row, col, first, block);
+      accumulate(strips[s], row, col, first, block, multiply);
       if (writes) write(p, block.data, row * kBlock, col * kBlock);
       if (last && p.sink != nullptr)
         p.sink->take({row * kBlock, rows, col * kBlock, std::min(kBlock, p.cols - col * kBlock), block.data});
@@ -162,12 +127,12 @@ void run_row(const Job& job, std::int64_t row, std::size_t begin, std::size_t en
   }
 }
 
-void run(const Job& job, TileRegisters& tiles, float* sums) {
+void run(const Job& job, BlockMultiplier& multiply, float* sums) {
   const std::vector<Strip>& strips = *job.strips;
   for (std::size_t begin = 0, end = 0; begin < strips.size(); begin = end) {
     for (std::int64_t steps = 0; end < strips.size() && (end == begin || steps + strips[end].steps <= kSlabSteps);)
       steps += strips[end++].steps;
-    for (std::int64_t row = job.row; row < job.row_end; ++row) run_row(job, row, begin, end, tiles, sums);
+    for (std::int64_t row = job.row; row < job.row_end; ++row) run_row(job, row, begin, end, multiply, sums);
   }
 }
 
@@ -197,12 +162,14 @@ void cut(const Product& p, const std::vector<Strip>& strips, std::int64_t thread
 }  // namespace
 
 struct Multiplier::State {
-  TileRegisters tiles;
+  explicit State(Unit unit) : multiply(unit) {}
+
+  BlockMultiplier multiply;
   std::vector<Strip> strips;
   alignas(64) float sums[kSums];
 };
 
-Multiplier::Multiplier() : state_(new State) {}
+Multiplier::Multiplier(Unit unit) : state_(new State(unit)) {}
 Multiplier::~Multiplier() = default;
 
 void Multiplier::operator()(const Product& p) {
@@ -211,10 +178,10 @@ void Multiplier::operator()(const Product& p) {
   for (std::int64_t row = 0; row < rows; row += kJobRows)
     for (std::int64_t col = 0; col < cols; col += kJobCols)
       run({&p, &state_->strips, row, std::min(row + kJobRows, rows), col, std::min(col + kJobCols, cols)},
-          state_->tiles, state_->sums);
+          state_->multiply, state_->sums);
 }
 
-void multiply(std::span<const Product> products) {
+void multiply(Unit unit, std::span<const Product> products) {
   std::vector<std::vector<Strip>> strips(products.size());
   for (std::size_t i = 0; i < products.size(); ++i) list_strips(products[i].terms, strips[i]);
   std::vector<Job> jobs;
@@ -234,15 +201,15 @@ void multiply(std::span<const Product> products) {
   // helps the others from their ends.
   std::vector<std::atomic_flag> taken(jobs.size());
   parallel_for(count, cost, [&](std::int64_t begin, std::int64_t end) {
-    TileRegisters tiles;
+    BlockMultiplier multiplier(unit);
     alignas(64) float sums[kSums];
     const auto offer = [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(i);
-      if (!taken[at].test_and_set(std::memory_order_relaxed)) run(jobs[at], tiles, sums);
+      if (!taken[at].test_and_set(std::memory_order_relaxed)) run(jobs[at], multiplier, sums);
     };
     for (std::int64_t i = begin; i < end; ++i) offer(i);
     for (std::int64_t i = count; i-- > 0;) offer(i);
   });
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

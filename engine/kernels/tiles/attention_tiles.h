@@ -1,4 +1,4 @@
-// What attention on AMX tiles works with, forward and backward. Scores lie transposed, a key a row and a query a
+// What attention by tiles works with, forward and backward. Scores lie transposed, a key a row and a query a
 // column: then what belongs to a query (its maximum, its sum, lse) is a lane of a vector, and no sum runs across lanes.
 #pragma once
 
@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <limits>
 
-#include "blalm/kernels/amx/gemm.h"
-#include "blalm/kernels/amx/rows.h"
-#include "blalm/kernels/amx/tiles.h"
 #include "blalm/kernels/attention.h"
+#include "blalm/kernels/tiles/gemm.h"
+#include "blalm/kernels/tiles/rows.h"
+#include "blalm/kernels/tiles/tiles.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 
 inline constexpr std::int64_t kHalf = kPiece / 2;  // elements of a tile
 inline constexpr std::int64_t kQueries = 64;       // most queries of a block
@@ -32,38 +32,12 @@ class Buffer {
   T* data_;
 };
 
-// c (+)= Σ left · right over the steps, 32 x 32, rows of c kQueries or so apart. Both operands are packed; a step is
+// c (+)= Σ left · right over the steps, 32 x 32, rows of c `stride` apart. Both operands are packed; a step is
 // `left_step` or `right_step` elements on.
-inline void multiply_block(const BFloat16* left, std::int64_t left_step, const BFloat16* right, std::int64_t right_step,
-                           std::int64_t steps, float* c, std::int64_t stride, bool add) {
-  float* const lower = c + kBlock / 2 * stride;
-  const auto row = static_cast<std::size_t>(stride) * sizeof(float);
-  finish_writes(c);
-  if (add) {
-    _tile_loadd(0, c, row);
-    _tile_loadd(1, c + 16, row);
-    _tile_loadd(2, lower, row);
-    _tile_loadd(3, lower + 16, row);
-  } else {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-  for (std::int64_t s = 0; s < steps; ++s, left += left_step, right += right_step) {
-    _tile_loadd(6, right, 64);
-    _tile_loadd(4, left, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, right + kHalf, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, left + kHalf, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, c, row);
-  _tile_stored(1, c + 16, row);
-  _tile_stored(2, lower, row);
-  _tile_stored(3, lower + 16, row);
+inline void multiply_block(const BlockMultiplier& multiply, const BFloat16* left, std::int64_t left_step,
+                           const BFloat16* right, std::int64_t right_step, std::int64_t steps, float* c,
+                           std::int64_t stride, bool add) {
+  multiply({left, left_step, kHalf, kDepth, right, right_step, steps}, c, stride, add);
 }
 
 // Rows of results from tile order: `rows` rows of `cols` columns, `stride` apart, of which 32 stand in a piece.
@@ -145,4 +119,4 @@ inline Band simplest(const Band& band, std::int64_t keys) { return band.window >
 
 inline constexpr double kCostOfPair = 0.02;  // of a query, a key and a feature, in the measure of parallel_for
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

@@ -1,13 +1,13 @@
-// The chunkwise form of the mLSTM (spec §5.5, §5.6) for bf16 on AMX tiles. As in eigen/mlstm_chunkwise.cpp, a task is
+// The chunkwise form of the mLSTM (spec §5.5, §5.6) for bf16 by tiles. As in eigen/mlstm_chunkwise.cpp, a task is
 // one head over all its chunks; products have bf16 operands and f32 sums, states and gates are f32. The formulas are at
 // the head of reference/mlstm_chunkwise.cpp; C and n are apart, as are g and δ of ĝ = [g, δ].
 #include <immintrin.h>
 
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/amx/mlstm_chunk.h"
-#include "blalm/kernels/amx/rows.h"
+#include "blalm/kernels/tiles/mlstm_chunk.h"
+#include "blalm/kernels/tiles/rows.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 class Forward {
@@ -133,14 +133,14 @@ class Forward {
 
 }  // namespace
 
-void mlstm_chunkwise(const MlstmArgs& args) {
+void mlstm_chunkwise(const MlstmArgs& args, Unit unit) {
   const MlstmSizes z(args);
   const Forward prototype(args, z);
   parallel_for(z.B * z.H, cost_per_head(z, args.chunk), [&](std::int64_t begin, std::int64_t end) {
     Forward forward = prototype;
-    Multiplier multiply;
+    Multiplier multiply(unit);
     for (std::int64_t task = begin; task < end; ++task) forward.head(task, multiply);
   });
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

@@ -1,9 +1,9 @@
 // What linear layers and the output head share.
 #pragma once
 
-#include "blalm/kernels/amx/gemm.h"
+#include "blalm/kernels/tiles/gemm.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 
 using Pack = void (*)(const Source&, BFloat16*, std::int64_t, std::int64_t);
 
@@ -15,6 +15,6 @@ Tensor packed(Pack pack, const Tensor& from, std::int64_t width, std::int64_t de
 Product result(std::span<const Term> terms, const Tensor& c);
 
 // A term of `rows` by `cols` into a sink.
-void multiply(const Term& term, std::int64_t rows, std::int64_t cols, const Sink& sink);
+void multiply(Unit unit, const Term& term, std::int64_t rows, std::int64_t cols, const Sink& sink);
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

@@ -1,12 +1,12 @@
-// The gradient of the chunkwise mLSTM (spec §5.6) for bf16 on AMX tiles; a task is one key head with its query heads.
+// The gradient of the chunkwise mLSTM (spec §5.6) for bf16 by tiles; a task is one key head with its query heads.
 // See mlstm_chunkwise.cpp, and reference/mlstm_chunkwise.cpp for the formulas.
 #include <immintrin.h>
 
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/amx/mlstm_chunk.h"
-#include "blalm/kernels/amx/rows.h"
+#include "blalm/kernels/tiles/mlstm_chunk.h"
+#include "blalm/kernels/tiles/rows.h"
 
-namespace blalm::kernels::amx {
+namespace blalm::kernels::tiles {
 namespace {
 
 // What the sweep of a query head carries from a chunk to the one before it.
@@ -236,15 +236,15 @@ class Back {
 
 }  // namespace
 
-void mlstm_chunkwise_backward(const MlstmBackwardArgs& args) {
+void mlstm_chunkwise_backward(const MlstmBackwardArgs& args, Unit unit) {
   const MlstmSizes z(args);
   const Back prototype(args, z);
   const double cost = 3 * cost_per_head(z, args.chunk) * static_cast<double>(z.heads_a_group());
   parallel_for(z.B * z.G, cost, [&](std::int64_t begin, std::int64_t end) {
     Back back = prototype;
-    Multiplier multiply;
+    Multiplier multiply(unit);
     for (std::int64_t task = begin; task < end; ++task) back.key_head(task, multiply);
   });
 }
 
-}  // namespace blalm::kernels::amx
+}  // namespace blalm::kernels::tiles

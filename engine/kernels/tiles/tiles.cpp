@@ -1,0 +1,146 @@
+#include "blalm/kernels/tiles/tiles.h"
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "blalm/core/cpu.h"
+#include "blalm/kernels/tiles/gemm.h"
+
+namespace blalm::kernels::tiles {
+namespace {
+
+constexpr std::int64_t kHalfRows = kBlock / 2, kTile = kPiece / 2;
+
+// g++ 12 does not know that LDTILECFG and TILELOADD read memory: what they shall read has to be there before.
+void finish_writes(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
+
+struct alignas(64) TileConfig {  // as LDTILECFG reads it
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+// Tiles 0 to 3 hold sums (two rows of two), 4 and 5 left operands, 6 and 7 right ones.
+template <bool kTwoRows>
+void multiply_on_amx(const Pieces& p, float* sums, std::int64_t stride, bool add) {
+  float* const lower = sums + kHalfRows * stride;
+  const auto bytes = static_cast<std::size_t>(stride) * sizeof(float);
+  const auto left_bytes = static_cast<std::size_t>(p.row) * sizeof(BFloat16);
+  finish_writes(sums);
+  if (add) {
+    _tile_loadd(0, sums, bytes);
+    _tile_loadd(1, sums + 16, bytes);
+    if constexpr (kTwoRows) {
+      _tile_loadd(2, lower, bytes);
+      _tile_loadd(3, lower + 16, bytes);
+    }
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (kTwoRows) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+  }
+  const BFloat16 *left = p.left, *right = p.right;
+  for (std::int64_t s = 0; s < p.steps; ++s, left += p.left_step, right += p.right_step) {
+    _tile_stream_loadd(6, right, 64);
+    _tile_loadd(4, left, left_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_stream_loadd(7, right + kTile, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (kTwoRows) {
+      _tile_loadd(5, left + p.half, left_bytes);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  _tile_stored(0, sums, bytes);
+  _tile_stored(1, sums + 16, bytes);
+  if constexpr (kTwoRows) {
+    _tile_stored(2, lower, bytes);
+    _tile_stored(3, lower + 16, bytes);
+  }
+}
+
+// So many rows at once that their sums fill half of the 32 registers: products wait for none of the ones before.
+constexpr std::int64_t kRowsAtOnce = 8;
+
+template <std::int64_t kRows>
+void multiply_rows(const Pieces& p, const BFloat16* left, float* sums, std::int64_t stride, bool add) {
+  __m512 low[kRows], high[kRows];  // columns 0 to 15 and 16 to 31
+#pragma GCC unroll 8
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    low[r] = add ? _mm512_loadu_ps(sums + r * stride) : _mm512_setzero_ps();
+    high[r] = add ? _mm512_loadu_ps(sums + r * stride + 16) : _mm512_setzero_ps();
+  }
+  const BFloat16* right = p.right;
+  for (std::int64_t s = 0; s < p.steps; ++s, left += p.left_step, right += p.right_step) {
+    for (std::int64_t k = 0; k < kDepth; k += 2) {  // a pair of the depth
+      const auto right_low = reinterpret_cast<__m512bh>(_mm512_loadu_si512(right + k * 16));
+      const auto right_high = reinterpret_cast<__m512bh>(_mm512_loadu_si512(right + kTile + k * 16));
+#pragma GCC unroll 8
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        std::int32_t pair;
+        std::memcpy(&pair, left + r * p.row + k, sizeof pair);
+        const auto both = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+        low[r] = _mm512_dpbf16_ps(low[r], both, right_low);
+        high[r] = _mm512_dpbf16_ps(high[r], both, right_high);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    _mm512_storeu_ps(sums + r * stride, low[r]);
+    _mm512_storeu_ps(sums + r * stride + 16, high[r]);
+  }
+}
+
+void multiply_on_vectors(const Pieces& p, std::int64_t rows, float* sums, std::int64_t stride, bool add) {
+  using Rows = void (*)(const Pieces&, const BFloat16*, float*, std::int64_t, bool);
+  constexpr Rows kRest[] = {nullptr,          multiply_rows<1>, multiply_rows<2>, multiply_rows<3>,
+                            multiply_rows<4>, multiply_rows<5>, multiply_rows<6>, multiply_rows<7>};
+  std::int64_t r = 0;
+  const auto left = [&] { return p.left + r / kHalfRows * p.half + r % kHalfRows * p.row; };
+  for (; r + kRowsAtOnce <= rows; r += kRowsAtOnce)
+    multiply_rows<kRowsAtOnce>(p, left(), sums + r * stride, stride, add);
+  if (r < rows) kRest[rows - r](p, left(), sums + r * stride, stride, add);
+}
+
+}  // namespace
+
+Reason no_amx() { return cpu().amx_bf16 ? nullptr : "the processor has no AMX"; }
+Reason no_avx512() { return cpu().avx512_bf16 ? nullptr : "the processor has no AVX512-BF16"; }
+
+BlockMultiplier::BlockMultiplier(Unit unit) : unit_(unit) {
+  if (unit_ == Unit::amx) configure();
+}
+
+BlockMultiplier::~BlockMultiplier() {
+  if (unit_ == Unit::amx) _tile_release();
+}
+
+void BlockMultiplier::configure() const {
+  TileConfig config;
+  const auto first = static_cast<std::uint8_t>(rows_ < kHalfRows ? rows_ : kHalfRows);
+  const auto second = static_cast<std::uint8_t>(rows_ > kHalfRows ? rows_ - kHalfRows : kHalfRows);
+  const std::uint8_t rows[8] = {first, first, second, second, first, second, 16, 16};
+  for (int i = 0; i < 8; ++i) {
+    config.row_bytes[i] = 64;
+    config.rows[i] = rows[i];
+  }
+  finish_writes(&config);
+  _tile_loadconfig(&config);
+}
+
+void BlockMultiplier::operator()(const Pieces& pieces, float* sums, std::int64_t stride, bool add) const {
+  if (unit_ == Unit::avx512)
+    multiply_on_vectors(pieces, rows_, sums, stride, add);
+  else if (rows_ > kHalfRows)
+    multiply_on_amx<true>(pieces, sums, stride, add);
+  else
+    multiply_on_amx<false>(pieces, sums, stride, add);
+}
+
+}  // namespace blalm::kernels::tiles
