@@ -20,7 +20,7 @@ Fields OptimConfig::fields() {
         "0.2 sqrt(n) times that lr");
   f.add("ns_steps", ns_steps, "Muon: Newton-Schulz iterations").at_least(1).at_most(100);
   f.add("ns_precision", ns_precision, {"f32", "bf16"},
-        "Muon: operands of the Newton-Schulz products; bf16 is faster where the processor has AMX");
+        "Muon: operands of the Newton-Schulz products; bf16 is faster where the processor has AMX or AVX512-BF16");
   f.add("gates_in_adamw", gates_in_adamw, "give the gate matrices to AdamW even under Muon");
   f.add("clip", clip, "largest global gradient norm, 0 = no clipping").at_least(0);
   f.add("schedule", schedule, {"cosine", "linear", "wsd", "constant"}, "learning rate over time, after the warm-up");

@@ -15,7 +15,8 @@ Fields Workload::fields() {
   f.add("size", size, "width and layers: nano, tiny, small or base");
   f.add("vocab", vocab, "tokens in the vocabulary").at_least(1).at_most(1 << 24);
   f.add("batch", batch, "sequences").at_least(1).at_most(1e6);
-  f.add("precision", precision, {"auto", "f32", "bf16"}, "of matrix products; auto: bf16 where the processor has AMX");
+  f.add("precision", precision, {"auto", "f32", "bf16"},
+        "of matrix products; auto: bf16 where the processor multiplies it faster (AMX, AVX512-BF16)");
   f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
   f.add("repeats", repeats, "measurements, whose median and spread are printed").at_least(1).at_most(1e6);
   f.add("warmup", warmup, "runs before the first measurement").at_least(0).at_most(1e6);
@@ -42,7 +43,7 @@ void Workload::resolve(const std::vector<Setting>& given, const Fields& settings
   apply_settings(given, settings);
   vocab = model.vocab_size;
   if (precision == PrecisionChoice::automatic)
-    precision = cpu().amx_bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
+    precision = cpu().multiplies_bf16() ? PrecisionChoice::bf16 : PrecisionChoice::f32;
   if (threads == 0) threads = num_threads();
   if (micro_batch == 0) micro_batch = usual_micro_batch(batch, seq);
   if (batch % micro_batch != 0)

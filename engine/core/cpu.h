@@ -15,6 +15,8 @@ struct CpuInfo {
   bool avx512 = false;  // F, BW, DQ, VL
   bool avx512_bf16 = false;
   bool amx_bf16 = false;  // the instructions exist and the kernel lets this process use them
+
+  bool multiplies_bf16() const { return amx_bf16 || avx512_bf16; }  // faster than f32
 };
 
 const CpuInfo& cpu();
