@@ -29,6 +29,11 @@ inline Compute<T> at(const T* p, std::int64_t i) {
   return static_cast<Compute<T>>(p[i]);
 }
 
+template <class T>
+inline void put(T* p, std::int64_t i, Compute<T> x) {
+  p[i] = static_cast<T>(x);
+}
+
 // The larger; x where it is NaN.
 template <class C>
 inline C at_least(C least, C x) {

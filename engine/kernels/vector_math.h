@@ -161,6 +161,19 @@ inline void write(T* out, std::int64_t n, F&& f) {
   }
 }
 
+// run(j) for 0 ≤ j < n, or for all places of a row of Compute<T> = C: what reads and writes many rows at once, with
+// at() and put().
+template <class C, class Run>
+inline void over(std::int64_t n, Run&& run) {
+#ifdef BLALM_LANES
+  if constexpr (kHasLanes<C>) {
+    over_places(n, run);
+    return;
+  }
+#endif
+  for (std::int64_t j = 0; j < n; ++j) run(j);
+}
+
 // The same for two rows at once: f(j, x, y) sets x and y.
 template <class T, class F>
 inline void write(T* first, T* second, std::int64_t n, F&& f) {

@@ -157,35 +157,29 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
         for (std::int64_t j = 0; j < n; ++j)
           w_sum[j] += static_cast<C>(static_cast<A>(static_cast<C>(g[j])) * normed(j));
     };
-    // What the gate and the side get. `inner` becomes the gradient of w x̂; `open` is scratch.
-    const auto run_gate = [=](std::int64_t i, C* rho_sum, const Head<T>& head, C* open, C* inner) {
-      vec::write(open, inner, n, [g = dy + i * n, z = gate + i * n](auto j, auto& to_open, auto& to_inner) {
-        to_open = vec::logistic(vec::at(z, j));
-        to_inner = vec::at(g, j) * to_open;
+    // What the gate and the side get, in one pass over the rows; `inner` becomes the gradient of w x̂.
+    const auto run_gate = [=](std::int64_t i, C* rho_sum, const Head<T>& head, C* inner) {
+      const T *g = dy + i * n, *z = gate + i * n;
+      T *to_gate = dgate != nullptr ? dgate + i * n : nullptr, *to_value = dvalue != nullptr ? dvalue + i * n : nullptr;
+      head.joined(convex, [=, normed = head.normed(), s = head.value, p = head.rho](const auto& joined) {
+        vec::over<C>(n, [&](auto j) {
+          const auto open = vec::logistic(vec::at(z, j));
+          const auto d = vec::at(g, j) * open;
+          if (to_gate != nullptr) vec::put(to_gate, j, d * (C(1) - open) * joined(j));
+          if (s == nullptr) return vec::put(inner, j, d);
+          const auto weight = vec::at(p, j);
+          if (to_value != nullptr) vec::put(to_value, j, weight * d);
+          if (rho_sum != nullptr)
+            vec::put(rho_sum, j, vec::at(rho_sum, j) + d * (convex ? vec::at(s, j) - normed(j) : vec::at(s, j)));
+          vec::put(inner, j, convex ? (C(1) - weight) * d : d);
+        });
       });
-      if (dgate != nullptr)
-        head.joined(convex, [=](const auto& joined) {
-          vec::write(dgate + i * n, n,
-                     [=](auto j) { return vec::at(inner, j) * (C(1) - vec::at(open, j)) * joined(j); });
-        });
-      if (head.value == nullptr) return;
-      if (dvalue != nullptr)
-        vec::write(dvalue + i * n, n, [=, p = head.rho](auto j) { return vec::at(p, j) * vec::at(inner, j); });
-      if (rho_sum != nullptr && convex)
-        vec::write(rho_sum, n, [=, normed = head.normed(), s = head.value](auto j) {
-          return vec::at(rho_sum, j) + vec::at(inner, j) * (vec::at(s, j) - normed(j));
-        });
-      else if (rho_sum != nullptr)
-        vec::write(rho_sum, n,
-                   [=, s = head.value](auto j) { return vec::at(rho_sum, j) + vec::at(inner, j) * vec::at(s, j); });
-      if (convex)
-        vec::write(inner, n, [=, p = head.rho](auto j) { return (C(1) - vec::at(p, j)) * vec::at(inner, j); });
     };
     [[maybe_unused]] const double eps = a.eps;  // where statistics are taken anew
     const double cost = (gate != nullptr ? 16.0 : 10.0) + (value != nullptr ? 6.0 : 0.0);
     parallel_blocks(positions, kBlock, cost * static_cast<double>(size),
                     [=, steps = a.steps](std::int64_t block, std::int64_t begin, std::int64_t end) {
-                      const Tensor scratch = gate != nullptr ? Tensor::empty({2, n}, dtype_of<C>) : Tensor();
+                      const Tensor scratch = gate != nullptr ? Tensor::empty({n}, dtype_of<C>) : Tensor();
                       C* inner = mutable_data_of<C>(scratch);
                       C *w_sum = w_sums.of(block), *rho_sum = rho_sums.of(block);
                       for (std::int64_t i = begin * heads; i < end * heads; ++i) {
@@ -205,7 +199,7 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
                                            {static_cast<C>(stat.mean), static_cast<C>(stat.r)},
                                            value != nullptr ? value + i * n : nullptr,
                                            rho + channel};
-                        run_gate(i, rho_sum != nullptr ? rho_sum + channel : nullptr, head, inner + n, inner);
+                        run_gate(i, rho_sum != nullptr ? rho_sum + channel : nullptr, head, inner);
                         if (dx != nullptr || into != nullptr) run_head(i, into, stat, static_cast<const C*>(inner));
                       }
                     });

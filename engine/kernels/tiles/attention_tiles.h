@@ -37,7 +37,7 @@ class Buffer {
 inline void multiply_block(const BlockMultiplier& multiply, const BFloat16* left, std::int64_t left_step,
                            const BFloat16* right, std::int64_t right_step, std::int64_t steps, float* c,
                            std::int64_t stride, bool add) {
-  multiply({left, left_step, kHalf, kDepth, right, right_step, steps}, c, stride, add);
+  multiply({left, left_step, kHalf, kDepth, right, right_step, steps, true}, c, stride, add);
 }
 
 // Rows of results from tile order: `rows` rows of `cols` columns, `stride` apart, of which 32 stand in a piece.

@@ -22,7 +22,7 @@ struct alignas(64) TileConfig {  // as LDTILECFG reads it
 };
 
 // Tiles 0 to 3 hold sums (two rows of two), 4 and 5 left operands, 6 and 7 right ones.
-template <bool kTwoRows>
+template <bool kTwoRows, bool kRightNear>
 void multiply_on_amx(const Pieces& p, float* sums, std::int64_t stride, bool add) {
   float* const lower = sums + kHalfRows * stride;
   const auto bytes = static_cast<std::size_t>(stride) * sizeof(float);
@@ -45,10 +45,16 @@ void multiply_on_amx(const Pieces& p, float* sums, std::int64_t stride, bool add
   }
   const BFloat16 *left = p.left, *right = p.right;
   for (std::int64_t s = 0; s < p.steps; ++s, left += p.left_step, right += p.right_step) {
-    _tile_stream_loadd(6, right, 64);
+    if constexpr (kRightNear)
+      _tile_loadd(6, right, 64);
+    else
+      _tile_stream_loadd(6, right, 64);
     _tile_loadd(4, left, left_bytes);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_stream_loadd(7, right + kTile, 64);
+    if constexpr (kRightNear)
+      _tile_loadd(7, right + kTile, 64);
+    else
+      _tile_stream_loadd(7, right + kTile, 64);
     _tile_dpbf16ps(1, 4, 7);
     if constexpr (kTwoRows) {
       _tile_loadd(5, left + p.half, left_bytes);
@@ -64,8 +70,22 @@ void multiply_on_amx(const Pieces& p, float* sums, std::int64_t stride, bool add
   }
 }
 
-// So many rows at once that their sums fill half of the 32 registers: products wait for none of the ones before.
+// So many rows at once that products wait for none of the ones before.
 constexpr std::int64_t kRowsAtOnce = 8;
+
+// Adds the product of rows and one right tile.
+template <std::int64_t kRows>
+void multiply_tile(const BFloat16* left, std::int64_t row, const BFloat16* right, __m512 (&sums)[kRows]) {
+  for (std::int64_t k = 0; k < kDepth; k += 2) {  // a pair of the depth
+    const auto pairs = reinterpret_cast<__m512bh>(_mm512_loadu_si512(right + k * 16));
+#pragma GCC unroll 8
+    for (std::int64_t r = 0; r < kRows; ++r) {
+      std::int32_t pair;
+      std::memcpy(&pair, left + r * row + k, sizeof pair);
+      sums[r] = _mm512_dpbf16_ps(sums[r], reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)), pairs);
+    }
+  }
+}
 
 template <std::int64_t kRows>
 void multiply_rows(const Pieces& p, const BFloat16* left, float* sums, std::int64_t stride, bool add) {
@@ -76,19 +96,10 @@ void multiply_rows(const Pieces& p, const BFloat16* left, float* sums, std::int6
     high[r] = add ? _mm512_loadu_ps(sums + r * stride + 16) : _mm512_setzero_ps();
   }
   const BFloat16* right = p.right;
+  // A tile after the other: where few rows leave it to the memory how fast they go, its lines are wanted in order.
   for (std::int64_t s = 0; s < p.steps; ++s, left += p.left_step, right += p.right_step) {
-    for (std::int64_t k = 0; k < kDepth; k += 2) {  // a pair of the depth
-      const auto right_low = reinterpret_cast<__m512bh>(_mm512_loadu_si512(right + k * 16));
-      const auto right_high = reinterpret_cast<__m512bh>(_mm512_loadu_si512(right + kTile + k * 16));
-#pragma GCC unroll 8
-      for (std::int64_t r = 0; r < kRows; ++r) {
-        std::int32_t pair;
-        std::memcpy(&pair, left + r * p.row + k, sizeof pair);
-        const auto both = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-        low[r] = _mm512_dpbf16_ps(low[r], both, right_low);
-        high[r] = _mm512_dpbf16_ps(high[r], both, right_high);
-      }
-    }
+    multiply_tile(left, p.row, right, low);
+    multiply_tile(left, p.row, right + kTile, high);
   }
 #pragma GCC unroll 8
   for (std::int64_t r = 0; r < kRows; ++r) {
@@ -137,10 +148,12 @@ void BlockMultiplier::configure() const {
 void BlockMultiplier::operator()(const Pieces& pieces, float* sums, std::int64_t stride, bool add) const {
   if (unit_ == Unit::avx512)
     multiply_on_vectors(pieces, rows_, sums, stride, add);
+  else if (pieces.right_near)
+    multiply_on_amx<true, true>(pieces, sums, stride, add);
   else if (rows_ > kHalfRows)
-    multiply_on_amx<true>(pieces, sums, stride, add);
+    multiply_on_amx<true, false>(pieces, sums, stride, add);
   else
-    multiply_on_amx<false>(pieces, sums, stride, add);
+    multiply_on_amx<false, false>(pieces, sums, stride, add);
 }
 
 }  // namespace blalm::kernels::tiles

@@ -9,13 +9,16 @@
 namespace blalm::kernels::tiles {
 
 // `steps` pairs of pieces (gemm.h). A left piece is `left_step` elements after the one before it, its lower half `half`
-// elements after its upper one, and its rows are `row` apart; a right piece is `right_step` elements on.
+// elements after its upper one, and its rows are `row` apart; a right piece is `right_step` elements on. `right_near`:
+// the right pieces lie in the first cache and stay there; otherwise they do not push others out of it. Asks for 32
+// rows.
 struct Pieces {
   const BFloat16* left;
   std::int64_t left_step, half, row;
   const BFloat16* right;
   std::int64_t right_step;
   std::int64_t steps;
+  bool right_near = false;
 };
 
 // A thread's registers, for as long as this lives: one a thread at a time.
