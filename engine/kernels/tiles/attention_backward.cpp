@@ -148,7 +148,7 @@ class Backward {
         _mm512_store_si512(ds_left, narrow(ds[j][0], ds[j][1]));
       }
       for (std::int64_t v = 0; v < 2; ++v)
-        _mm512_store_si512(ds_right + v * kHalf, _mm512_permutexvar_epi16(pairs, narrow(ds[0][v], ds[1][v])));
+        _mm512_store_si512(ds_right + v * kTile, _mm512_permutexvar_epi16(pairs, narrow(ds[0][v], ds[1][v])));
     }
   }
 

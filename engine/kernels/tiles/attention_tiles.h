@@ -14,8 +14,7 @@
 
 namespace blalm::kernels::tiles {
 
-inline constexpr std::int64_t kHalf = kPiece / 2;  // elements of a tile
-inline constexpr std::int64_t kQueries = 64;       // most queries of a block
+inline constexpr std::int64_t kQueries = 64;  // most queries of a block
 inline constexpr std::int64_t kColumns = kQueries / kBlock;
 inline constexpr std::int64_t kPending = 8;  // key blocks whose products with a block of queries are taken at once
 
@@ -37,7 +36,7 @@ class Buffer {
 inline void multiply_block(const BlockMultiplier& multiply, const BFloat16* left, std::int64_t left_step,
                            const BFloat16* right, std::int64_t right_step, std::int64_t steps, float* c,
                            std::int64_t stride, bool add) {
-  multiply({left, left_step, kHalf, kDepth, right, right_step, steps, true}, c, stride, add);
+  multiply({left, left_step, kTile, kDepth, right, right_step, steps, true}, c, stride, add);
 }
 
 // Rows of results from tile order: `rows` rows of `cols` columns, `stride` apart, of which 32 stand in a piece.

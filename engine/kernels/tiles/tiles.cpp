@@ -10,65 +10,11 @@
 namespace blalm::kernels::tiles {
 namespace {
 
-constexpr std::int64_t kHalfRows = kBlock / 2, kTile = kPiece / 2;
-
-// g++ 12 does not know that LDTILECFG and TILELOADD read memory: what they shall read has to be there before.
-void finish_writes(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
-
 struct alignas(64) TileConfig {  // as LDTILECFG reads it
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
   std::uint16_t row_bytes[16] = {};
   std::uint8_t rows[16] = {};
 };
-
-// Tiles 0 to 3 hold sums (two rows of two), 4 and 5 left operands, 6 and 7 right ones.
-template <bool kTwoRows, bool kRightNear>
-void multiply_on_amx(const Pieces& p, float* sums, std::int64_t stride, bool add) {
-  float* const lower = sums + kHalfRows * stride;
-  const auto bytes = static_cast<std::size_t>(stride) * sizeof(float);
-  const auto left_bytes = static_cast<std::size_t>(p.row) * sizeof(BFloat16);
-  finish_writes(sums);
-  if (add) {
-    _tile_loadd(0, sums, bytes);
-    _tile_loadd(1, sums + 16, bytes);
-    if constexpr (kTwoRows) {
-      _tile_loadd(2, lower, bytes);
-      _tile_loadd(3, lower + 16, bytes);
-    }
-  } else {
-    _tile_zero(0);
-    _tile_zero(1);
-    if constexpr (kTwoRows) {
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-  }
-  const BFloat16 *left = p.left, *right = p.right;
-  for (std::int64_t s = 0; s < p.steps; ++s, left += p.left_step, right += p.right_step) {
-    if constexpr (kRightNear)
-      _tile_loadd(6, right, 64);
-    else
-      _tile_stream_loadd(6, right, 64);
-    _tile_loadd(4, left, left_bytes);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kRightNear)
-      _tile_loadd(7, right + kTile, 64);
-    else
-      _tile_stream_loadd(7, right + kTile, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    if constexpr (kTwoRows) {
-      _tile_loadd(5, left + p.half, left_bytes);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-  }
-  _tile_stored(0, sums, bytes);
-  _tile_stored(1, sums + 16, bytes);
-  if constexpr (kTwoRows) {
-    _tile_stored(2, lower, bytes);
-    _tile_stored(3, lower + 16, bytes);
-  }
-}
 
 // So many rows at once that products wait for none of the ones before.
 constexpr std::int64_t kRowsAtOnce = 8;
@@ -108,6 +54,8 @@ void multiply_rows(const Pieces& p, const BFloat16* left, float* sums, std::int6
   }
 }
 
+}  // namespace
+
 void multiply_on_vectors(const Pieces& p, std::int64_t rows, float* sums, std::int64_t stride, bool add) {
   using Rows = void (*)(const Pieces&, const BFloat16*, float*, std::int64_t, bool);
   constexpr Rows kRest[] = {nullptr,          multiply_rows<1>, multiply_rows<2>, multiply_rows<3>,
@@ -118,8 +66,6 @@ void multiply_on_vectors(const Pieces& p, std::int64_t rows, float* sums, std::i
     multiply_rows<kRowsAtOnce>(p, left(), sums + r * stride, stride, add);
   if (r < rows) kRest[rows - r](p, left(), sums + r * stride, stride, add);
 }
-
-}  // namespace
 
 Reason no_amx() { return cpu().amx_bf16 ? nullptr : "the processor has no AMX"; }
 Reason no_avx512() { return cpu().avx512_bf16 ? nullptr : "the processor has no AVX512-BF16"; }
@@ -143,17 +89,6 @@ void BlockMultiplier::configure() const {
   }
   finish_writes(&config);
   _tile_loadconfig(&config);
-}
-
-void BlockMultiplier::operator()(const Pieces& pieces, float* sums, std::int64_t stride, bool add) const {
-  if (unit_ == Unit::avx512)
-    multiply_on_vectors(pieces, rows_, sums, stride, add);
-  else if (pieces.right_near)
-    multiply_on_amx<true, true>(pieces, sums, stride, add);
-  else if (rows_ > kHalfRows)
-    multiply_on_amx<true, false>(pieces, sums, stride, add);
-  else
-    multiply_on_amx<false, false>(pieces, sums, stride, add);
 }
 
 }  // namespace blalm::kernels::tiles
