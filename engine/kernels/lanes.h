@@ -75,6 +75,14 @@ inline void put(BFloat16* p, Places i, Lanes x) {
   _mm256_mask_storeu_epi16(p + i.first, i.exist, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
 }
 
+inline float sum_of(Lanes x) {
+  alignas(64) float lanes[16];
+  _mm512_store_ps(lanes, x.v);
+  for (int width = 8; width > 0; width /= 2)
+    for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+  return lanes[0];
+}
+
 inline Lanes at_least(Lanes least, Lanes x) { return _mm512_maskz_max_ps(kAll, least.v, x.v); }
 
 // run(places) for all of n places.

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "blalm/core/dtype.h"
 #include "blalm/core/narrow.h"
@@ -226,6 +227,35 @@ inline C sum(std::int64_t n, F&& f) {
   for (std::int64_t width = kLanes / 2; width > 0; width /= 2)
     for (std::int64_t l = 0; l < width; ++l) lanes[l] += lanes[l + width];
   return lanes[0];
+}
+
+// Two sums over the same row: f(j, x, y) sets what they get from j, which is an index or places of Compute<T> = C. The
+// order depends on n alone.
+template <class C, class F>
+inline std::pair<C, C> two_sums(std::int64_t n, F&& f) {
+#ifdef BLALM_LANES
+  if constexpr (kHasLanes<C>) {
+    Lanes first(0), second(0);
+    over_places(n, [&](Places i) {
+      Lanes x, y;
+      f(i, x, y);
+      first = first + x;
+      second = second + y;
+    });
+    return {sum_of(first), sum_of(second)};
+  }
+#endif
+  return {sum<C>(n,
+                 [&](std::int64_t j) {
+                   C x, y;
+                   f(j, x, y);
+                   return x;
+                 }),
+          sum<C>(n, [&](std::int64_t j) {
+            C x, y;
+            f(j, x, y);
+            return y;
+          })};
 }
 
 // The f(j), 0 ≤ j < n, whose real part is largest; n > 0.

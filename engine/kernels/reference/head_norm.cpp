@@ -83,6 +83,22 @@ class BlockSums {
   Tensor sums_;
 };
 
+// The number at j, computed with in A: what T is computed with, whatever j is, or something wider.
+template <class A, class T, class J>
+auto as(const T* p, J j) {
+  if constexpr (std::is_same_v<A, Compute<T>>)
+    return vec::at(p, j);
+  else
+    return static_cast<A>(vec::at(p, j));
+}
+template <class C, class A>
+auto narrowed(A x) {
+  if constexpr (std::is_same_v<A, Wide<C>>)
+    return static_cast<C>(x);
+  else
+    return x;
+}
+
 template <class T>
 const T* data_of(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
@@ -142,20 +158,22 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
     const BlockSums<C> rho_sums = a.drho.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
     // One head of one position, given the gradient g of w x̂.
     const auto run_head = [=, steps = a.steps](std::int64_t i, C* w_sum, Statistics<A> stat, const auto* g) {
-      const T* in = x + i * n;
-      const C* weight = w + i % heads * n;
-      const auto u = [=](std::int64_t j) { return static_cast<A>(weight[j]) * static_cast<A>(static_cast<C>(g[j])); };
-      const auto normed = [=](std::int64_t j) { return (static_cast<A>(static_cast<C>(in[j])) - stat.mean) * stat.r; };
-      if (dx != nullptr) {
-        const A mean_u = steps.centred ? inverse * vec::sum<A>(n, u) : A(0);
-        const A mean_ux =
-            steps.scaled ? inverse * vec::sum<A>(n, [=](std::int64_t j) { return u(j) * normed(j); }) : A(0);
-        vec::write(dx + i * n, n,
-                   [=](std::int64_t j) { return static_cast<C>(stat.r * (u(j) - mean_u - normed(j) * mean_ux)); });
+      const auto u = [g, weight = w + i % heads * n](auto j) { return as<A>(weight, j) * as<A>(g, j); };
+      const auto normed = [=, in = x + i * n](auto j) { return (as<A>(in, j) - stat.mean) * stat.r; };
+      A mean_u(0), mean_ux(0);
+      if (dx != nullptr && steps.scaled) {
+        const auto sums = vec::two_sums<A>(n, [=](auto j, auto& first, auto& second) {
+          first = u(j);
+          second = first * normed(j);
+        });
+        if (steps.centred) mean_u = inverse * sums.first;
+        mean_ux = inverse * sums.second;
       }
-      if (w_sum != nullptr)
-        for (std::int64_t j = 0; j < n; ++j)
-          w_sum[j] += static_cast<C>(static_cast<A>(static_cast<C>(g[j])) * normed(j));
+      vec::over<A>(n, [=, to = dx != nullptr ? dx + i * n : nullptr](auto j) {
+        const auto at = normed(j);
+        if (to != nullptr) vec::put(to, j, narrowed<C>(stat.r * (u(j) - mean_u - at * mean_ux)));
+        if (w_sum != nullptr) vec::put(w_sum, j, vec::at(w_sum, j) + narrowed<C>(as<A>(g, j) * at));
+      });
     };
     // What the gate and the side get, in one pass over the rows; `inner` becomes the gradient of w x̂.
     const auto run_gate = [=](std::int64_t i, C* rho_sum, const Head<T>& head, C* inner) {
