@@ -64,6 +64,53 @@ struct LeftRows {
   }
 };
 
+// A weight gradient of few blocks is shared out by rows, so many a task: by blocks, most threads would wait for
+// operands that others packed.
+constexpr std::int64_t kFewBlocks = 16, kRowsATask = 1024;
+
+bool has_few_blocks(const ProjectWeightArgs::Output& o) {
+  return blocks(o.dw.dim(0)) * blocks(o.dw.dim(1)) <= kFewBlocks && o.dy.dim(0) > kRowsATask;
+}
+
+// dw (+)= Σ_tasks partial, in order.
+void sum_tasks(const Tensor& partial, const Tensor& dw, bool add) {
+  const std::int64_t tasks = partial.dim(0), size = dw.numel();
+  const float* from = partial.data<float>();
+  visit_floating(dw.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_same_v<Compute<T>, float>) {
+      T* to = dw.mutable_data<T>();
+      parallel_for(size, static_cast<double>(tasks), [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t j = begin; j < end; ++j) {
+          float sum = add ? static_cast<float>(to[j]) : 0;
+          for (std::int64_t task = 0; task < tasks; ++task) sum += from[task * size + j];
+          to[j] = static_cast<T>(sum);
+        }
+      });
+    }
+  });
+}
+
+void weight_by_rows(const Tensor& x, const ProjectWeightArgs::Output& o, Unit unit) {
+  const std::int64_t rows = x.dim(0), in = x.dim(1), out = o.dy.dim(1), tasks = (rows + kRowsATask - 1) / kRowsATask;
+  const Tensor partial = Tensor::empty({tasks, out, in});
+  const double cost = kCostOfPiece * static_cast<double>(blocks(kRowsATask) * (blocks(in) + blocks(out)));
+  parallel_for(tasks, cost, [&](std::int64_t first, std::int64_t last) {
+    Multiplier multiply(unit);
+    const Tensor left = Tensor::empty({packed_size(out, kRowsATask)}, DType::bf16);
+    const Tensor right = Tensor::empty({packed_size(in, kRowsATask)}, DType::bf16);
+    for (std::int64_t task = first; task < last; ++task) {
+      const std::int64_t begin = task * kRowsATask, end = std::min(begin + kRowsATask, rows),
+                         steps = blocks(end - begin);
+      pack_left_transposed(source(o.dy.rows(begin, end)), left.mutable_data<BFloat16>(), 0, blocks(out) * steps);
+      pack_right(source(x.rows(begin, end)), right.mutable_data<BFloat16>(), 0, blocks(in) * steps);
+      const Term term{Left::packed(left.data<BFloat16>(), end - begin), right.data<BFloat16>(), steps * kPiece, steps};
+      multiply(result({&term, 1}, partial.rows(task, task + 1).reshape({out, in})));
+    }
+  });
+  sum_tasks(partial, o.dw, o.add_dw);
+}
+
 Reason declines_operand(const Tensor& x) { return x.dtype() == DType::bf16 ? nullptr : "takes bf16 only"; }
 bool narrow(const Tensor& x) { return x.dtype() == DType::bf16 || x.dtype() == DType::f32; }
 
@@ -148,6 +195,10 @@ void project_weight(const ProjectWeightArgs& args, Unit unit) {
   std::vector<ProjectWeightArgs::Output> outputs;
   for (const ProjectWeightArgs::Output& o : args.outputs)
     if (o.dw.defined()) outputs.push_back(o);
+  if (std::all_of(outputs.begin(), outputs.end(), has_few_blocks)) {
+    for (const ProjectWeightArgs::Output& o : outputs) weight_by_rows(args.x, o, unit);
+    return;
+  }
   for (std::int64_t begin = 0; begin < rows; begin += kRowsAtATime) {
     const std::int64_t end = std::min(begin + kRowsAtATime, rows), depth = end - begin;
     const Tensor right = packed(pack_right, args.x.rows(begin, end), width, depth);

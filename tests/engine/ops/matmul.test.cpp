@@ -53,6 +53,7 @@ std::vector<OpCensus> matmul() {
   add_linear("batch of rows with bias", {2, 65, 33}, 17, true);
   add_linear("large", {2, 150, 64}, 96, true);
   add_linear("no rows", {0, 6}, 4, true);
+  add_linear("so many rows that threads share them for the weight's gradient", {1, 2085, 20}, 40, true);
 
   OpCensus linears{"linears"};
   const auto add_linears = [&](const std::string& name, const Shape& x) {
