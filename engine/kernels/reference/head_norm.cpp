@@ -156,8 +156,9 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
     const A inverse = A(1) / static_cast<A>(static_cast<double>(n));
     const BlockSums<C> w_sums = a.dw.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
     const BlockSums<C> rho_sums = a.drho.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
+    const HeadNormSteps steps = a.steps;
     // One head of one position, given the gradient g of w x̂.
-    const auto run_head = [=, steps = a.steps](std::int64_t i, C* w_sum, Statistics<A> stat, const auto* g) {
+    const auto run_head = [=](std::int64_t i, C* w_sum, Statistics<A> stat, const auto* g) {
       const auto u = [g, weight = w + i % heads * n](auto j) { return as<A>(weight, j) * as<A>(g, j); };
       const auto normed = [=, in = x + i * n](auto j) { return (as<A>(in, j) - stat.mean) * stat.r; };
       A mean_u(0), mean_ux(0);
@@ -196,7 +197,7 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
     [[maybe_unused]] const double eps = a.eps;  // where statistics are taken anew
     const double cost = (gate != nullptr ? 16.0 : 10.0) + (value != nullptr ? 6.0 : 0.0);
     parallel_blocks(positions, kBlock, cost * static_cast<double>(size),
-                    [=, steps = a.steps](std::int64_t block, std::int64_t begin, std::int64_t end) {
+                    [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
                       const Tensor scratch = gate != nullptr ? Tensor::empty({n}, dtype_of<C>) : Tensor();
                       C* inner = mutable_data_of<C>(scratch);
                       C *w_sum = w_sums.of(block), *rho_sum = rho_sums.of(block);
