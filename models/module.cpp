@@ -51,11 +51,6 @@ Parameter& Module::add_parameter(std::string_view name, const Shape& shape, Role
   return p;
 }
 
-Tensor Module::add_constant(const Shape& shape, double value) const {
-  const BuildOptions& options = assembly_->options;
-  return options.values == Values::none ? Tensor() : Tensor::full(shape, value, options.dtype);
-}
-
 int Module::add_state(std::string_view name, const Shape& shape, bool wide, bool growing) {
   assembly_->slots.push_back({join(path_, name), shape, wide, growing});
   return static_cast<int>(assembly_->slots.size()) - 1;

@@ -75,8 +75,6 @@ class Module {
   // A parameter "<path>.<name>" of this module. It draws from a random stream of its own, so that its first value does
   // not depend on what else the model has.
   Parameter& add_parameter(std::string_view name, const Shape& shape, Role role, const Init& init);
-  // A tensor of one value for forward passes, no parameter; undefined where parameters are.
-  Tensor add_constant(const Shape& shape, double value) const;
   // A slot "<path>.<name>"; the result is for Pass::slot().
   int add_state(std::string_view name, const Shape& shape, bool wide = false, bool growing = false);
 

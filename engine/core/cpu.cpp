@@ -56,7 +56,7 @@ CpuInfo detect() {
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   unsigned a = 0, b = 0, c = 0, d = 0;
   info.avx512_bf16 = info.avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 5)) != 0;
-  info.amx_bf16 = info.avx512 && amx_usable();
+  info.amx_bf16 = info.avx512_bf16 && amx_usable();  // the tiles are rounded by AVX512-BF16
 #endif
   return info;
 }

@@ -175,7 +175,7 @@ inline void over(std::int64_t n, Run&& run) {
   for (std::int64_t j = 0; j < n; ++j) run(j);
 }
 
-// The same for two rows at once: f(j, x, y) sets x and y.
+// write() for two rows at once: f(j, x, y) sets x and y.
 template <class T, class F>
 inline void write(T* first, T* second, std::int64_t n, F&& f) {
   using C = Compute<T>;

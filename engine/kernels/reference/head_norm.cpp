@@ -125,7 +125,8 @@ void head_norm(const HeadNormArgs& a) {
                    for (std::int64_t i = begin * heads; i < end * heads; ++i) {
                      const std::int64_t channel = i % heads * n;
                      const Head<T> head{x + i * n, w + channel, statistics<C>(steps, x + i * n, n, eps),
-                                        value != nullptr ? value + i * n : nullptr, rho + channel};
+                                        value != nullptr ? value + i * n : nullptr,
+                                        rho != nullptr ? rho + channel : nullptr};
                      T* out = y + i * n;
                      if (gate == nullptr)
                        vec::write(out, n, head.normed());
@@ -217,7 +218,7 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
                                            w + channel,
                                            {static_cast<C>(stat.mean), static_cast<C>(stat.r)},
                                            value != nullptr ? value + i * n : nullptr,
-                                           rho + channel};
+                                           rho != nullptr ? rho + channel : nullptr};
                         run_gate(i, rho_sum != nullptr ? rho_sum + channel : nullptr, head, inner);
                         if (dx != nullptr || into != nullptr) run_head(i, into, stat, static_cast<const C*>(inner));
                       }

@@ -1,4 +1,4 @@
-// What stands in for this folder where the compiler does not know AVX-512: the lines stay in the lists and say why.
+// What stands in for this folder where the build is not for x86-64: the lines stay in the lists and say why.
 #include "blalm/kernels/attention.h"
 #include "blalm/kernels/cross_entropy.h"
 #include "blalm/kernels/mlstm.h"

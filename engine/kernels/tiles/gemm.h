@@ -3,7 +3,7 @@
 // A tile holds 16 rows of 64 bytes, as AMX has them: TDPBF16PS adds to a tile of 16 x 16 f32 the product of a left
 // tile, 16 rows of 32 bf16, and a right tile, 16 rows of 16 pairs of bf16: row r holds rows 2r and 2r + 1 of the right
 // matrix, interleaved. AVX-512 (VDPBF16PS) multiplies a pair of a left row with one row of a right tile, so that it
-// wants the same order. The inner loop makes a block of 32 x 32 from two left and two right tiles (tiles.cpp), a strip
+// wants the same order. The inner loop makes a block of 32 x 32 from two left and two right tiles (tiles.h), a strip
 // of the depth at a time (gemm.cpp). Right operands are packed into tile order; left operands are read where they lie,
 // if their rows run along the depth, or packed too.
 #pragma once

@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cassert>
 #include <cstdint>
 
 #include "blalm/core/dtype.h"
@@ -12,8 +13,8 @@ namespace blalm::kernels::tiles {
 
 // `steps` pairs of pieces (gemm.h). A left piece is `left_step` elements after the one before it, its lower half `half`
 // elements after its upper one, and its rows are `row` apart; a right piece is `right_step` elements on. `right_near`:
-// the right pieces lie in the first cache and stay there; otherwise they do not push others out of it. Asks for 32
-// rows.
+// the right pieces lie in the first cache and stay there; otherwise they do not push others out of it. Only with
+// 32 rows set.
 struct Pieces {
   const BFloat16* left;
   std::int64_t left_step, half, row;
@@ -95,8 +96,9 @@ class BlockMultiplier {
     if (unit_ == Unit::amx) configure();
   }
 
-  // sums = Σ left · right, or sums += it; [rows, 32] with rows `stride` elements apart.
+  // sums (+)= Σ left · right, added to when `add`; [rows, 32] with rows `stride` elements apart.
   void operator()(const Pieces& pieces, float* sums, std::int64_t stride, bool add) const {
+    assert(!pieces.right_near || rows_ == kBlock);
     if (unit_ == Unit::avx512)
       multiply_on_vectors(pieces, rows_, sums, stride, add);
     else if (pieces.right_near)
