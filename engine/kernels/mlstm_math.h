@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "blalm/core/dtype.h"
 #include "blalm/kernels/vector_math.h"
@@ -42,5 +43,17 @@ struct MlstmNormaliser {
     share = real_part(slope) == 0 ? S(R(1)) : inverse * static_cast<R>(eps);
   }
 };
+
+// Makes di, at(0) to at(T - 1) being the gradients of one head's input gates, sum to dA, the sum of all rows
+// (ops/mlstm.cpp): the di nearest zero takes the difference, since numbers near zero are rounded least.
+template <class S, class At>
+void settle_input_gates(std::int64_t T, Wide<S> dA, const At& at) {
+  std::int64_t least = 0;
+  for (std::int64_t t = 0; t < T; ++t) {
+    dA -= Wide<S>(at(t));
+    if (std::abs(real_part(at(t))) < std::abs(real_part(at(least)))) least = t;
+  }
+  if (T > 0) at(least) = static_cast<S>(Wide<S>(at(least)) + dA);
+}
 
 }  // namespace blalm::kernels

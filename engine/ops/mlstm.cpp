@@ -17,10 +17,10 @@
 // All rows of dA_ts = dC̃_ts C̃_ts together sum to what all columns do, and the sum of a row needs no products of gates:
 //   Σ_s dA_ts = g_t·Σ_s C̃_ts v_s + δ_t a_t = (dh_t·h_t) (1 where the floor exp(-m_t) rules, else eps / (N_t + eps))
 // A head norm after the mLSTM leaves almost nothing of either: the di of a sequence cancel to a thousandth of their
-// size and less, and f32 products would drown what is left, the gradient of the input gate's bias. So in f32 the
-// products give all di but the first, which is what the rows' sums, taken in f64, leave for it. δ_t is the way through
-// the normaliser, which other implementations drop because a head norm right after it cancels any factor of a position;
-// here windowed attention may be added before that norm, so it is kept.
+// size and less, and f32 products would drown what is left, the gradient of the input gate's bias. So in f32 one of the
+// di, the one nearest zero, takes what the products miss of the rows' sums, which are taken in f64. δ_t is the way
+// through the normaliser, which other implementations drop because a head norm right after it cancels any factor of a
+// position; here windowed attention may be added before that norm, so it is kept.
 #include "blalm/kernels/mlstm.h"
 
 #include <fmt/format.h>

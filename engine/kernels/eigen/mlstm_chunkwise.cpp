@@ -194,7 +194,7 @@ struct Sweep {
   Matrix dC;  // gradient of the state after the chunk
   Vector dn;
   double dlog_f = 0;  // Σ (q_t·dq_t - k_t·dk_t) over all later positions
-  double dA = 0;      // what all rows of dA sum to from this chunk on, less di of all later positions
+  double dA = 0;      // what all rows of dA sum to from this chunk on
 };
 
 template <class X>
@@ -284,9 +284,7 @@ void backward(const MlstmBackwardArgs& args) {
             dv_sum += dv;
           }
           for (std::int64_t t = size - 1; t >= 0 && gates_wanted; --t) {
-            const bool last = exact && t0 + t == 0;
-            const float di = last ? static_cast<float>(sweep.dA) : K.row(t).dot(dk.row(t));
-            sweep.dA -= di;
+            const float di = K.row(t).dot(dk.row(t));
             if (di_out) *di_out.at(b, t0 + t, head) = di;
             if (!df_out) continue;
             sweep.dlog_f += static_cast<double>(Q.row(t).dot(dq.row(t))) - di;
@@ -304,6 +302,9 @@ void backward(const MlstmBackwardArgs& args) {
         write(dk_out, b, t0, key_head, dk_sum);
         write(dv_out, b, t0, key_head, dv_sum);
       }
+      for (std::int64_t j = 0; exact && di_out && j < group; ++j)
+        settle_input_gates<float>(z.T, sweeps[static_cast<std::size_t>(j)].dA,
+                                  [&](std::int64_t t) -> float& { return *di_out.at(b, t, key_head * group + j); });
     }
   });
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/norm.h"
@@ -99,6 +100,17 @@ auto narrowed(A x) {
     return x;
 }
 
+// d rounded to C so that, over a row, Σ d x stays what it was: what rounding takes from one product, `lost`, the next
+// one that can do so within a few ulp takes over.
+template <class C, class A>
+C rounded_beside(A x, A d, A& lost) {
+  const A change = lost / x;  // none where x is 0
+  const C result =
+      static_cast<C>(std::abs(change) <= A(4) * std::numeric_limits<C>::epsilon() * std::abs(d) ? d + change : d);
+  lost += (d - static_cast<A>(result)) * x;
+  return result;
+}
+
 template <class T>
 const T* data_of(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
@@ -152,8 +164,9 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
     const std::int64_t blocks = (positions + kBlock - 1) / kBlock;
     const bool convex = a.side.convex;
     // dx is orthogonal to x but for eps, and ops/mlstm.cpp needs it to be: f32 holds that only if the projections of u
-    // are in f64. bf16 could not.
+    // are in f64, and dx is rounded with x in view. bf16 could not.
     using A = std::conditional_t<std::is_same_v<T, C>, Wide<C>, C>;
+    constexpr bool wide = !std::is_same_v<A, C>;
     const A inverse = A(1) / static_cast<A>(static_cast<double>(n));
     const BlockSums<C> w_sums = a.dw.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
     const BlockSums<C> rho_sums = a.drho.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
@@ -171,9 +184,15 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
         if (steps.centred) mean_u = inverse * sums.first;
         mean_ux = inverse * sums.second;
       }
-      vec::over<A>(n, [=, to = dx != nullptr ? dx + i * n : nullptr](auto j) {
+      vec::over<A>(n, [=, to = dx != nullptr ? dx + i * n : nullptr, lost = A(0)](auto j) mutable {
         const auto at = normed(j);
-        if (to != nullptr) vec::put(to, j, narrowed<C>(stat.r * (u(j) - mean_u - at * mean_ux)));
+        if (to != nullptr) {
+          const auto d = stat.r * (u(j) - mean_u - at * mean_ux);
+          if constexpr (wide)
+            to[j] = rounded_beside<C>(as<A>(x + i * n, j), d, lost);
+          else
+            vec::put(to, j, d);
+        }
         if (w_sum != nullptr) vec::put(w_sum, j, vec::at(w_sum, j) + narrowed<C>(as<A>(g, j) * at));
       });
     };

@@ -238,10 +238,7 @@ void run_mlstm_backward(const MlstmBackwardArgs& args, double cost_per_head, For
             load_state(states, (b * z.H + j) * z.chunks(in.chunk) + c, z.D, z.E, state);
           });
 
-          if (exact && z.T > 0) {  // and column by column
-            for (std::int64_t t = 1; t < z.T; ++t) dA -= Wide<S>(grad.di[t]);
-            grad.di[0] = static_cast<S>(dA);
-          }
+          if (exact) settle_input_gates<S>(z.T, dA, [&](std::int64_t t) -> S& { return grad.di[t]; });
           for (std::int64_t t = 0; t < z.T; ++t) {
             add_scaled(dk_sum[t], S(1), grad.dk[t], z.D);
             add_scaled(dv_sum[t], S(1), grad.dv[t], z.E);
