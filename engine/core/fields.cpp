@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <optional>
 
 #include "blalm/core/error.h"
@@ -183,6 +184,13 @@ Field& Fields::add(std::string key, std::vector<std::string>& value, std::string
 
 void Fields::append(Fields other) {
   for (Field& f : other.list_) list_.push_back(std::move(f));
+}
+
+Fields Fields::without(std::span<const std::string_view> keys) const {
+  Fields rest;
+  std::ranges::copy_if(list_, std::back_inserter(rest.list_),
+                       [&](const Field& f) { return std::ranges::find(keys, f.key) == keys.end(); });
+  return rest;
 }
 
 const Field& Fields::at(std::string_view path) const {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -108,6 +109,8 @@ class Fields {
   }
 
   void append(Fields other);
+  // All but those with these keys.
+  Fields without(std::span<const std::string_view> keys) const;
   const std::vector<Field>& list() const& { return list_; }
   const std::vector<Field>& list() const&& = delete;  // would outlive its list: for (… : config.fields().list())
   // Throws ConfigError with the nearest path when there is none of this name.

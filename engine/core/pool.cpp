@@ -126,8 +126,17 @@ Storage* Pool::Impl::from_heap(std::size_t usable) {
   return new (memory) Storage;
 }
 
+namespace {
+
+[[noreturn]] void refuse(std::size_t bytes) {
+  throw DataError(expected_got("pool", fmt::format("memory for {} bytes more", bytes), "none from the system",
+                               "a smaller model, batch or sequence needs less"));
+}
+
+}  // namespace
+
 Storage* Pool::acquire(std::size_t bytes) {
-  if (bytes > (std::size_t{1} << 62)) throw DataError(fmt::format("[pool] out of memory: {} bytes asked for", bytes));
+  if (bytes > (std::size_t{1} << 62)) refuse(bytes);
   Impl& p = impl();
   // Which thread of a team asks first is chance, and so would be the places in the heap.
   const bool large = bytes >= kLarge && !in_parallel();
@@ -138,7 +147,7 @@ Storage* Pool::acquire(std::size_t bytes) {
     trim();
     storage = get();
   }
-  if (storage == nullptr) throw DataError(fmt::format("[pool] out of memory: {} bytes asked for", usable));
+  if (storage == nullptr) refuse(usable);
   storage->bytes = usable;
   {
     std::lock_guard lock(p.mutex);

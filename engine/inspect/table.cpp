@@ -38,7 +38,7 @@ std::string human_bytes(std::int64_t bytes) {
   double value = static_cast<double>(bytes);
   std::size_t unit = 0;
   while (value >= 1000 && unit + 1 < std::size(units)) {
-    value /= 1024;
+    value /= 1000;
     ++unit;
   }
   return unit == 0 ? fmt::format("{} B", bytes)

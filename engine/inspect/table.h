@@ -16,7 +16,7 @@ struct TableOptions {
 // totals.
 std::string table(const Tape& tape, TableOptions options = {});
 
-// "1.5 MB", "512 B": three significant digits, powers of 1024.
+// "1.50 MB", "512 B": three significant digits, powers of 1000.
 std::string human_bytes(std::int64_t bytes);
 
 }  // namespace blalm::inspect

@@ -42,7 +42,7 @@ void cross_entropy_backward(const CrossEntropyBackwardArgs&);
 }  // namespace reference
 
 namespace product {
-void head_loss(const HeadLossArgs&);  // through project and cross_entropy, whose own lists choose
+void head_loss(const HeadLossArgs&);  // through linear and cross_entropy, whose own lists choose
 }  // namespace product
 
 namespace tiles {

@@ -42,6 +42,15 @@ std::size_t index_of(const KernelBase& kernel, const std::string& implementation
   throw ConfigError(expected_got(fmt::format("kernel {}", kernel.name()), "one of " + names, implementation));
 }
 
+// "onednn" of "onednn:bf16".
+std::string_view backend_of(std::string_view implementation) {
+  return implementation.substr(0, implementation.find(':'));
+}
+bool is_onednn(std::string_view implementation) { return backend_of(implementation) == "onednn"; }
+bool is_own_tiles(std::string_view implementation) {
+  return backend_of(implementation) == "amx" || backend_of(implementation) == "avx512";
+}
+
 }  // namespace
 
 const KernelPolicy& kernel_policy() {
@@ -94,16 +103,15 @@ Backend parse_backend(std::string_view name) {
 KernelBase::KernelBase(std::string_view name, std::vector<Entry> entries)
     : name_(name), entries_(std::move(entries)), runs_(new std::atomic<std::int64_t>[entries_.size()]()) {
   assert(entries_.size() <= kMaxEntries);
-  for (const Entry& e : entries_) has_onednn_ = has_onednn_ || e.name.starts_with("onednn");
+  for (const Entry& e : entries_) has_onednn_ = has_onednn_ || is_onednn(e.name);
 }
 
 Reason KernelBase::excluded(const KernelPolicy& policy, const Entry& entry) const {
-  const bool onednn = entry.name.starts_with("onednn");
+  const bool onednn = is_onednn(entry.name);
   if (policy.backend == Backend::cpu && onednn) return "the backend is cpu";
   // What oneDNN has no line for, and f64, still has to run somewhere: the reference stays. Where a list has no line of
   // oneDNN's at all, only our own tiles go: products then reach oneDNN through the lists that have one.
-  const bool other = has_onednn_ ? !onednn && entry.name != "reference"
-                                 : (entry.name.starts_with("amx") || entry.name.starts_with("avx512"));
+  const bool other = has_onednn_ ? !onednn && entry.name != "reference" : is_own_tiles(entry.name);
   if (policy.backend == Backend::onednn && other) return "the backend is onednn";
   return nullptr;
 }

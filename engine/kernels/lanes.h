@@ -1,6 +1,6 @@
-// Sixteen numbers of a row at once, where the processor has registers for them: a kernel that vec::write() calls with
-// places instead of an index runs on Lanes, whose operators are those of numbers. It is for functions that compilers
-// make poor vectors of; elsewhere, and in f64, the same kernel runs number by number.
+// Sixteen numbers of a row at once, where the processor has registers for them: a kernel that vec::write(), over() or
+// two_sums() calls with places instead of an index runs on Lanes, whose operators are those of numbers. It is for
+// functions that compilers make poor vectors of; elsewhere, and in f64, the same kernel runs number by number.
 #pragma once
 
 #include <cstdint>

@@ -57,8 +57,8 @@ struct HeadNormArgs {
 };
 extern const Kernel<HeadNormArgs> head_norm;
 
-// dx, dw, dgate, dvalue and drho (of the side) may be undefined: not wanted. dw [H, E], of the compute dtype, is added
-// to when add_dw.
+// dx, dw, dgate, and of the side dvalue and drho, have the shapes and dtypes of x, w, gate, value and rho; each may be
+// undefined: not wanted. All are written, but dw is added to when add_dw.
 struct HeadNormBackwardArgs {
   Tensor x, w, stats, dy, dx, dw;
   bool add_dw;

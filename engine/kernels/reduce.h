@@ -8,7 +8,8 @@ namespace blalm::kernels {
 
 enum class Reduce { sum, max };
 
-// x seen as [outer, n, inner]; y as [outer, inner]. `max` compares real parts. For max over an empty axis y is -inf.
+// x seen as [outer, n, inner]; y, of the dtype of x or of its compute dtype, as [outer, inner]. `max` compares real
+// parts. For max over an empty axis y is -inf.
 struct ReduceArgs {
   Reduce f;
   Tensor x, y;

@@ -7,18 +7,17 @@
 #include "blalm/kernels/dropout.h"
 #include "blalm/kernels/elementwise.h"
 #include "blalm/kernels/embedding.h"
-#include "blalm/kernels/gate.h"
 #include "blalm/kernels/hedgehog.h"
+#include "blalm/kernels/linear.h"
 #include "blalm/kernels/matmul.h"
 #include "blalm/kernels/mlstm.h"
 #include "blalm/kernels/mlstm_gate.h"
-#include "blalm/kernels/modulation.h"
 #include "blalm/kernels/norm.h"
-#include "blalm/kernels/projection.h"
 #include "blalm/kernels/reduce.h"
 #include "blalm/kernels/rope.h"
 #include "blalm/kernels/short_conv.h"
 #include "blalm/kernels/softmax.h"
+#include "blalm/kernels/swiglu.h"
 #include "blalm/kernels/transpose.h"
 
 namespace blalm {
@@ -40,9 +39,9 @@ const std::vector<const KernelBase*>& all_kernels() {
       &reduce,
       &cumsum,
       &matmul,
-      &project,
-      &project_data,
-      &project_weight,
+      &linear,
+      &linear_data,
+      &linear_weight,
       &mlstm,
       &mlstm_backward,
       &mlstm_gate,
@@ -56,14 +55,12 @@ const std::vector<const KernelBase*>& all_kernels() {
       &softmax_backward,
       &head_norm,
       &head_norm_backward,
-      &gated,
-      &gated_backward,
+      &swiglu,
+      &swiglu_backward,
       &rope,
       &short_conv,
       &short_conv_backward,
       &dropout,
-      &modulate,
-      &modulate_backward,
       &hedgehog,
       &hedgehog_backward,
   };

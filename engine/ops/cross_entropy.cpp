@@ -104,13 +104,8 @@ Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets,
     for (int i = 0; i < 2; ++i) {
       if (!back.want(i)) continue;
       Tensor kept = back.take_saved(i);
-      if (dloss == 1) {
-        back.give(i, std::move(kept));
-      } else {
-        Tensor scaled = Tensor::empty(kept.shape(), kept.dtype());
-        kernels::unary({kernels::Unary::scale, dloss, kept, scaled});
-        back.give(i, scaled);
-      }
+      if (dloss != 1) kernels::unary({kernels::Unary::scale, dloss, kept, kept});
+      back.give(i, std::move(kept));
     }
   });
 }

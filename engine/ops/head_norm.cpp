@@ -29,8 +29,6 @@ void check(const Var& x, const Var& weight, HeadNormKind kind) {
 
 kernels::HeadNormSteps steps(HeadNormKind kind) { return {kind == HeadNormKind::layer, kind != HeadNormKind::none}; }
 
-double flops(HeadNormKind kind) { return kind == HeadNormKind::layer ? 8 : kind == HeadNormKind::rms ? 5 : 0; }
-
 // As the kernel has it: side.value by heads, ρ for each of its features.
 kernels::HeadNormSide kernel_side(const Tensor& value, const Tensor& alpha, Modulation kind, const Shape& folded) {
   if (!value.defined()) return {};
@@ -51,7 +49,8 @@ Var run(const char* name, const Var& x, const Var& weight, double eps, HeadNormK
   const Tensor w = weight.defined() ? weight.value() : Tensor::full({folded[1], folded[2]}, 1, wide);
   op.ran(kernels::head_norm({fold(x.value()), w, fold(y), stats, eps, steps(kind), fold(gate.value()),
                              kernel_side(side.window.value(), side.alpha.value(), side.kind, folded)}));
-  op.flops((flops(kind) + (gate.defined() ? 5.0 : 0.0) + (side.window.defined() ? modulation_flops(side.kind) : 0.0)) *
+  op.flops((head_norm_flops(kind) + (gate.defined() ? 5.0 : 0.0) +
+            (side.window.defined() ? modulation_flops(side.kind) : 0.0)) *
            static_cast<double>(y.numel()));
   const auto side_of = [folded, modulation = side.kind](Backward& back) {
     return kernel_side(back.saved(4), back.saved(5), modulation, folded);
@@ -86,6 +85,10 @@ Var run(const char* name, const Var& x, const Var& weight, double eps, HeadNormK
 }
 
 }  // namespace
+
+double head_norm_flops(HeadNormKind kind) {
+  return kind == HeadNormKind::layer ? 8 : kind == HeadNormKind::rms ? 5 : 0;
+}
 
 Var head_norm(const Var& x, const Var& weight, double eps, HeadNormKind kind, Where where) {
   check(x, weight, kind);
@@ -127,7 +130,7 @@ Var composed::gated_head_norm(const Var& x, const Var& weight, const Var& gate, 
                               std::span<const SideBranch> sides) {
   Var h = ops::reshape(composed::head_norm(x, weight, eps, kind), gate.shape());
   for (const SideBranch& side : sides) h = composed::modulate(h, side.window, side.alpha, side.kind);
-  return composed::sigmoid_gate(h, gate);
+  return ops::mul(ops::sigmoid(gate), h);
 }
 
 }  // namespace blalm::ops

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "blalm/autograd/op.h"
-#include "blalm/kernels/projection.h"
+#include "blalm/kernels/linear.h"
 #include "blalm/kernels/reduce.h"
 #include "blalm/ops/check.h"
 #include "blalm/ops/ops.h"
@@ -28,18 +28,17 @@ void check_layer(const Var& x, const LinearLayer& layer) {
 
 DType out_dtype(const Var& x, const LinearLayer& layer) { return layer.wide ? compute_dtype(x.dtype()) : x.dtype(); }
 
-// Σ_rows dy, in the compute dtype whatever that of dy.
-Tensor column_sums(const Tensor& dy, DType dtype) {
-  const Tensor wide = dy.to(dtype);
-  Tensor sums = Tensor::empty({dy.dim(1)}, dtype);
-  kernels::reduce({kernels::Reduce::sum, wide, sums, 1, dy.dim(0), dy.dim(1)});
+// Σ_rows dy, in its compute dtype.
+Tensor column_sums(const Tensor& dy) {
+  Tensor sums = Tensor::empty({dy.dim(1)}, compute_dtype(dy.dtype()));
+  kernels::reduce({kernels::Reduce::sum, dy, sums, 1, dy.dim(0), dy.dim(1)});
   return sums;
 }
 
 // Inputs of the node: x, then weight and bias of each layer.
-void backward(Backward& back, int layers, DType dtype) {
-  kernels::ProjectDataArgs data;
-  kernels::ProjectWeightArgs weights;
+void backward(Backward& back, int layers) {
+  kernels::LinearDataArgs data;
+  kernels::LinearWeightArgs weights;
   for (int j = 0; j < layers; ++j) {
     if (!back.has_dout(j)) continue;
     const Tensor dy = as_rows(back.dout(j));
@@ -48,17 +47,17 @@ void backward(Backward& back, int layers, DType dtype) {
       const auto [dw, add] = back.slot(1 + 2 * j);
       weights.outputs.push_back({dy, dw, add});
     }
-    if (back.want(2 + 2 * j)) back.give(2 + 2 * j, column_sums(dy, compute_dtype(dtype)));
+    if (back.want(2 + 2 * j)) back.give(2 + 2 * j, column_sums(dy));
   }
   if (!data.terms.empty()) {
     const auto [dx, add] = back.slot(0);
     data.dx = as_rows(dx);
     data.add = add;
-    kernels::project_data(data);
+    kernels::linear_data(data);
   }
   if (!weights.outputs.empty()) {
     weights.x = as_rows(back.saved(0));
-    kernels::project_weight(weights);
+    kernels::linear_weight(weights);
   }
 }
 
@@ -83,7 +82,7 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
   }
 
   Op op("linear", inputs, where);
-  kernels::ProjectArgs args{as_rows(x.value()), {}, op.recording() && x.requires_grad()};
+  kernels::LinearArgs args{as_rows(x.value()), {}, op.recording() && x.requires_grad()};
   std::vector<Tensor> outputs, saved = {Tensor()};
   double flops = 0;
   for (const LinearLayer& layer : layers) {
@@ -94,11 +93,10 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
     saved.push_back(x.requires_grad() ? weight : Tensor());
     flops += 2.0 * static_cast<double>(args.x.dim(0)) * static_cast<double>(weight.numel());
   }
-  op.ran(kernels::project(args));
+  op.ran(kernels::linear(args));
   op.flops(flops);
   const int count = static_cast<int>(layers.size());
-  return op.finish(outputs, std::move(saved),
-                   [count, dtype = x.dtype()](Backward& back) { backward(back, count, dtype); });
+  return op.finish(outputs, std::move(saved), [count](Backward& back) { backward(back, count); });
 }
 
 Var linear(const Var& x, const Var& weight, const Var& bias, Where where) {

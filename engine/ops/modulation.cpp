@@ -4,6 +4,7 @@
 //   y = l + ρ ⊙ s                    dl = dy            ds = ρ ⊙ dy      dρ_c = Σ_rows dy_c s_c
 //   y = (1 - ρ) ⊙ l + ρ ⊙ s (convex) dl = (1 - ρ) ⊙ dy  ds = ρ ⊙ dy      dρ_c = Σ_rows dy_c (s_c - l_c)
 //   dalpha_g = ρ'(alpha_g) Σ_{c of g} dρ_c
+// As an operation of its own it is a composition: models let gated_head_norm (head_norm.cpp) join the branches.
 // ρ' is 1 - ρ² for tanh, ρ(1 - ρ) for sigmoid and convex, 1 for raw, and for clamp 1 inside (0, 1), else 0.
 #include "blalm/ops/modulation.h"
 
@@ -11,8 +12,6 @@
 
 #include <cmath>
 
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/modulation.h"
 #include "blalm/kernels/vector_math.h"
 #include "blalm/ops/check.h"
 
@@ -95,34 +94,8 @@ Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation 
   check_floating("modulate", "linear", linear);
   if (linear.rank() < 1) fail("modulate", "linear with at least one axis", linear.value().str());
   check_modulation("modulate", linear, linear.shape(), window, alpha, kind);
-  if (kind == Modulation::fixed) return add(linear, window, where);
-  if (kernel_policy().composed) return composed::modulate(linear, window, alpha, kind);
-
-  const std::int64_t channels = linear.dim(-1);
-  const bool convex = kind == Modulation::convex;
-  Op op("modulate", {linear, window, alpha}, where);
-  Tensor y = Tensor::empty(linear.shape(), linear.dtype());
-  op.ran(kernels::modulate({as_rows(linear.value()), as_rows(window.value()),
-                            modulation_weights(kind, alpha.value(), channels, alpha.dtype()), as_rows(y), convex}));
-  op.flops(modulation_flops(kind) * static_cast<double>(y.numel()));
-  // The branches are kept for the gradient of alpha alone.
-  const bool learned = alpha.requires_grad();
-  return op.finish(y,
-                   {alpha.value(), learned ? window.value() : Tensor(), learned && convex ? linear.value() : Tensor()},
-                   [kind, convex, channels](Backward& back) {
-                     const Tensor &dy = back.dout(), &a = back.saved(0);
-                     const auto rows = [](const Tensor& t) { return t.defined() ? as_rows(t) : t; };
-                     Tensor dlinear = convex && back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
-                     Tensor dwindow = back.want(1) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
-                     Tensor drho = back.want(2) ? Tensor::empty({channels}, a.dtype()) : Tensor();
-                     if (dlinear.defined() || dwindow.defined() || drho.defined())
-                       kernels::modulate_backward({rows(back.saved(2)), rows(back.saved(1)),
-                                                   modulation_weights(kind, a, channels, a.dtype()), as_rows(dy),
-                                                   rows(dlinear), rows(dwindow), drho, convex});
-                     if (back.want(0)) back.give(0, convex ? dlinear : dy);
-                     if (back.want(1)) back.give(1, dwindow);
-                     if (back.want(2)) back.give(2, alpha_gradient(kind, a, drho));
-                   });
+  if (kind == Modulation::fixed) return add(linear, window, where);  // whose node says where
+  return composed::modulate(linear, window, alpha, kind);
 }
 
 Var composed::modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind) {

@@ -12,6 +12,5 @@ void check_modulation(std::string_view op, const Var& linear, const Shape& shape
 Tensor modulation_weights(Modulation kind, const Tensor& alpha, std::int64_t channels, DType dtype);
 // dalpha from dρ [channels].
 Tensor alpha_gradient(Modulation kind, const Tensor& alpha, const Tensor& drho);
-double modulation_flops(Modulation kind);  // an element
 
 }  // namespace blalm::ops

@@ -88,19 +88,19 @@ Var rms_norm_to(DType out_dtype, const Var& x, const Var& weight, double eps, Wh
 // dtype.
 std::vector<Var> add_rms_norm_to(DType out_dtype, const Var& x, const Var& more, const Var& weight, double eps,
                                  Where where = Where::current());
-// --- rope.cpp, swiglu.cpp, short_conv.cpp, gate.cpp, dropout.cpp
+
+// --- rope.cpp, swiglu.cpp, short_conv.cpp, dropout.cpp
 // Rotary positions, half-split (spec §4.4): x [B, T, H, D], D even; row t is rotated for position start + t.
 Var rope(const Var& x, double theta, std::int64_t start = 0, Where where = Where::current());
 Var swiglu(const Var& gate, const Var& up, Where where = Where::current());  // silu(gate) up
 // Causal depthwise convolution (spec §7): x [B, T, C], weight [C, K]; weight[:, K-1] meets the current position.
 Var short_conv(const Var& x, const Var& weight, bool silu = true, Where where = Where::current());
-// The same for several streams of the same B, T and dtype, as one node: queries, keys and values.
+// The same for several streams of one B, T and dtype, as one node: queries, keys and values, each with C and K of its
+// own. Results stand in the order of the streams.
 struct ConvStream {
   Var x, weight;
 };
 std::vector<Var> short_convs(std::span<const ConvStream> streams, bool silu = true, Where where = Where::current());
-// sigmoid(gate) x, the output gate of spec §5.7.
-Var sigmoid_gate(const Var& x, const Var& gate, Where where = Where::current());
 // Zeroes each element with probability p in [0, 1) and scales the rest by 1/(1-p), with the tape's random numbers.
 Var dropout(Tape& tape, const Var& x, double p, Where where = Where::current());
 
@@ -129,9 +129,11 @@ enum class Modulation { fixed, tanh, sigmoid, raw, convex, clamp };  // spec §1
 // linear + rho(alpha) window; `convex` is (1 - rho) linear + rho window with rho = sigmoid(alpha); `fixed` has rho = 1
 // and takes no alpha. linear, window [..., C]; alpha [n], n divides C, entry j rules the channels [j·C/n, (j+1)·C/n).
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind, Where where = Where::current());
+double modulation_flops(Modulation kind);  // an element
 
 // --- head_norm.cpp
 enum class HeadNormKind { layer, rms, none };  // spec §5.7
+double head_norm_flops(HeadNormKind kind);     // an element
 // Norm of each head without bias: x [B, T, H, E], weight [H, E]; x itself, and no weight, where the kind is none.
 Var head_norm(const Var& x, const Var& weight, double eps, HeadNormKind kind = HeadNormKind::layer,
               Where where = Where::current());
@@ -179,7 +181,7 @@ inline constexpr std::int32_t kIgnore = -1;  // a target that is not predicted
 Var cross_entropy(const Var& logits, const Tensor& targets, Where where = Where::current());
 struct HeadLossOptions {
   double soft_cap = 0;    // of the logits; 0: none
-  std::int64_t rows = 0;  // rows a chunk; 0: chosen so that a chunk of logits stays in cache
+  std::int64_t rows = 0;  // rows a chunk; 0: as many as make 32 MiB of logits
 };
 // cross_entropy(linear(x, weight)), by chunks of rows, so that the [N, V] logits never exist: x [N, d], weight [V, d].
 Var linear_cross_entropy(const Var& x, const Var& weight, const Tensor& targets, HeadLossOptions options = {},
@@ -207,7 +209,6 @@ std::vector<Var> add_rms_norm(const Var& x, const Var& more, const Var& weight, 
 Var rope(const Var& x, double theta, std::int64_t start);
 Var swiglu(const Var& gate, const Var& up);
 Var short_conv(const Var& x, const Var& weight, bool silu);
-Var sigmoid_gate(const Var& x, const Var& gate);
 Var attention(const Var& q, const Var& k, const Var& v, AttentionOptions options);
 Var hedgehog_features(const Var& y, FeatureMap map);
 Var modulate(const Var& linear, const Var& window, const Var& alpha, Modulation kind);

@@ -1,7 +1,7 @@
 // SwiGLU (spec §4.3), elementwise: y = silu(g) ⊙ u with silu(g) = g σ(g), for gate g and up u of one shape.
 //   dg = dy ⊙ u ⊙ silu'(g), silu'(g) = σ(g) (1 + g (1 - σ(g)))      du = dy ⊙ silu(g)
+#include "blalm/kernels/swiglu.h"
 #include "blalm/autograd/op.h"
-#include "blalm/kernels/gate.h"
 #include "blalm/ops/check.h"
 #include "blalm/ops/ops.h"
 
@@ -15,20 +15,20 @@ Var swiglu(const Var& gate, const Var& up, Where where) {
 
   Op op("swiglu", {gate, up}, where);
   Tensor y = Tensor::empty(gate.shape(), gate.dtype());
-  op.ran(kernels::gated({kernels::Gate::silu, gate.value(), up.value(), y}));
+  op.ran(kernels::swiglu({gate.value(), up.value(), y}));
   op.flops(6.0 * static_cast<double>(y.numel()));
   // The gate is needed for both gradients, `up` for that of the gate alone; with both, y need not be kept.
   if (gate.requires_grad())
     op.remakes([](Backward& back) {
       const Tensor again = Tensor::empty(back.saved(0).shape(), back.saved(0).dtype());
-      kernels::gated({kernels::Gate::silu, back.saved(0), back.saved(1), again});
+      kernels::swiglu({back.saved(0), back.saved(1), again});
       return again;
     });
   return op.finish(y, {gate.value(), gate.requires_grad() ? up.value() : Tensor()}, [](Backward& back) {
     const Tensor& dy = back.dout();
     Tensor dgate = back.want(0) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
     Tensor dup = back.want(1) ? Tensor::empty(dy.shape(), dy.dtype()) : Tensor();
-    kernels::gated_backward({kernels::Gate::silu, back.saved(0), back.saved(1), dy, dgate, dup});
+    kernels::swiglu_backward({back.saved(0), back.saved(1), dy, dgate, dup});
     if (dgate.defined()) back.give(0, dgate);
     if (dup.defined()) back.give(1, dup);
   });

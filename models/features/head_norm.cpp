@@ -22,8 +22,7 @@ Var HeadNorm::forward(Pass& pass, const Var& h, const Var& gate, std::span<const
 }
 
 double HeadNorm::flops(std::int64_t) const {
-  const double each = kind_ == HeadNormKind::layer ? 8 : kind_ == HeadNormKind::rms ? 5 : 0;
-  return each * static_cast<double>(heads_ * head_dim_);
+  return (ops::head_norm_flops(kind_) + 5) * static_cast<double>(heads_ * head_dim_);  // 5: the gate
 }
 
 }  // namespace blalm

@@ -47,8 +47,7 @@ class WindowAttention : public Branch {
 
   double flops(std::int64_t length) const override {
     // Of attention, of rotating queries and keys, and of joining.
-    const double join = modulation_ == ops::Modulation::fixed ? 1 : modulation_ == ops::Modulation::convex ? 3 : 2;
-    return static_cast<double>(width_) * (4 * cache_.mean_visible(length) + 3 + join) +
+    return static_cast<double>(width_) * (4 * cache_.mean_visible(length) + 3 + ops::modulation_flops(modulation_)) +
            3 * static_cast<double>(key_width_);
   }
 

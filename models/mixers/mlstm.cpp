@@ -81,7 +81,7 @@ class MlstmMixer : public Mixer {
   double flops(std::int64_t length) const override {
     const double D = static_cast<double>(q_map_->features()), E = static_cast<double>(head_dim_);
     const double pairs = static_cast<double>(std::min(length, options_.chunk));
-    return static_cast<double>(heads_) * (2 * pairs * (D + E) + 4 * D * E + 5 * E);  // cell and output gate
+    return static_cast<double>(heads_) * (2 * pairs * (D + E) + 4 * D * E);  // the cell
   }
 
  private:

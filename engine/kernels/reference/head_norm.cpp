@@ -1,15 +1,15 @@
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/norm.h"
+#include "blalm/kernels/partial_sums.h"
 #include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {
 
-// Positions of one partial sum of a weight gradient: fixed, so that the bits do not depend on the number of threads.
+// Positions of one partial sum of a weight gradient.
 constexpr std::int64_t kBlock = 64;
 
 template <class C>
@@ -60,28 +60,6 @@ struct Head {
         return normed(j) + vec::at(rho, j) * vec::at(value, j);
       });
   }
-};
-
-// A sum over positions of numbers [H, E], kept a block at first.
-template <class C>
-class BlockSums {
- public:
-  BlockSums() = default;
-  BlockSums(std::int64_t blocks, std::int64_t size)
-      : blocks_(blocks), size_(size), sums_(Tensor::zeros({blocks, size}, dtype_of<C>)) {}
-
-  C* of(std::int64_t block) const { return sums_.defined() ? sums_.mutable_data<C>() + block * size_ : nullptr; }
-  void write(C* total, bool add) const {
-    if (!add) std::fill_n(total, size_, C(0));
-    for (std::int64_t block = 0; block < blocks_; ++block) {
-      const C* sum = of(block);
-      for (std::int64_t j = 0; j < size_; ++j) total[j] += sum[j];
-    }
-  }
-
- private:
-  std::int64_t blocks_ = 0, size_ = 0;
-  Tensor sums_;
 };
 
 // The number at j, computed with in A: what T is computed with, whatever j is, or something wider.
@@ -168,8 +146,8 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
     using A = std::conditional_t<std::is_same_v<T, C>, Wide<C>, C>;
     constexpr bool wide = !std::is_same_v<A, C>;
     const A inverse = A(1) / static_cast<A>(static_cast<double>(n));
-    const BlockSums<C> w_sums = a.dw.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
-    const BlockSums<C> rho_sums = a.drho.defined() ? BlockSums<C>(blocks, size) : BlockSums<C>();
+    const PartialSums<C> w_sums = a.dw.defined() ? PartialSums<C>(blocks, size) : PartialSums<C>();
+    const PartialSums<C> rho_sums = a.drho.defined() ? PartialSums<C>(blocks, size) : PartialSums<C>();
     const HeadNormSteps steps = a.steps;
     // One head of one position, given the gradient g of w x̂.
     const auto run_head = [=](std::int64_t i, C* w_sum, Statistics<A> stat, const auto* g) {
@@ -242,8 +220,8 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
                         if (dx != nullptr || into != nullptr) run_head(i, into, stat, static_cast<const C*>(inner));
                       }
                     });
-    if (a.dw.defined()) w_sums.write(a.dw.mutable_data<C>(), a.add_dw);
-    if (a.drho.defined()) rho_sums.write(a.drho.mutable_data<C>(), false);
+    if (w_sums) w_sums.write(a.dw.mutable_data<C>(), a.add_dw);
+    if (rho_sums) rho_sums.write(a.drho.mutable_data<C>());
   });
 }
 

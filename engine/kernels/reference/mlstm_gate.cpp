@@ -3,11 +3,12 @@
 #include <cmath>
 
 #include "blalm/core/parallel.h"
+#include "blalm/kernels/partial_sums.h"
 
 namespace blalm::kernels::reference {
 namespace {
 
-// Rows of one partial sum of dbias: fixed, so that the bits do not depend on the number of threads.
+// Rows of one partial sum of dbias.
 constexpr std::int64_t kRowBlock = 256;
 
 }  // namespace
@@ -37,24 +38,17 @@ void mlstm_gate_backward(const MlstmGateBackwardArgs& a) {
     T* dx = a.dx.defined() ? a.dx.mutable_data<T>() : nullptr;
     const std::int64_t rows = a.y.dim(0), heads = a.y.dim(1), blocks = (rows + kRowBlock - 1) / kRowBlock;
     const Wide<C> cap = static_cast<Wide<C>>(a.cap);
-    const Tensor partial = Tensor::zeros({blocks, heads}, dtype_of<Wide<C>>);
-    Wide<C>* sums = partial.mutable_data<Wide<C>>();
+    const PartialSums<Wide<C>> sums(blocks, heads);
     parallel_blocks(rows, kRowBlock, 4.0 * static_cast<double>(heads),
                     [=](std::int64_t block, std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin * heads; i < end * heads; ++i) {
                         const Wide<C> part = static_cast<Wide<C>>(static_cast<C>(y[i])) / cap;
                         const Wide<C> d = static_cast<Wide<C>>(static_cast<C>(dy[i])) * (Wide<C>(1) - part * part);
                         if (dx != nullptr) dx[i] = static_cast<T>(static_cast<C>(d));
-                        sums[block * heads + i % heads] += d;
+                        sums.of(block)[i % heads] += d;
                       }
                     });
-    if (!a.dbias.defined()) return;
-    C* dbias = a.dbias.mutable_data<C>();
-    for (std::int64_t h = 0; h < heads; ++h) {
-      Wide<C> sum = a.add_dbias ? static_cast<Wide<C>>(dbias[h]) : Wide<C>(0);
-      for (std::int64_t block = 0; block < blocks; ++block) sum += sums[block * heads + h];
-      dbias[h] = static_cast<C>(sum);
-    }
+    if (a.dbias.defined()) sums.write(a.dbias.mutable_data<C>(), a.add_dbias);
   });
 }
 

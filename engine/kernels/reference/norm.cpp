@@ -1,15 +1,15 @@
 #include "blalm/kernels/norm.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "blalm/core/parallel.h"
+#include "blalm/kernels/partial_sums.h"
 #include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {
 
-// Rows of one partial sum of a weight gradient: fixed, so that the bits do not depend on the number of threads.
+// Rows of one partial sum of a weight gradient.
 constexpr std::int64_t kRowBlock = 64;
 
 // From f32 to f32 an output is rounded once: the gradient of an mLSTM's input gate can be some hundred times as
@@ -60,12 +60,7 @@ void backward(const RmsNormBackwardArgs& a) {
   X* dx = a.dx.defined() ? a.dx.mutable_data<X>() : nullptr;
   const X* other = a.other.defined() ? a.other.data<X>() : nullptr;
   const std::int64_t d = a.w.numel(), rows = a.rrms.numel(), blocks = (rows + kRowBlock - 1) / kRowBlock;
-  Tensor partial;
-  C* sums = nullptr;
-  if (a.dw.defined()) {
-    partial = Tensor::zeros({blocks, d}, dtype_of<C>);
-    sums = partial.mutable_data<C>();
-  }
+  const PartialSums<C> sums = a.dw.defined() ? PartialSums<C>(blocks, d) : PartialSums<C>();
   const auto run = [=, normed = a.normed](std::int64_t block, std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const Y *in = x + row * d, *g = dy + row * d;
@@ -83,16 +78,12 @@ void backward(const RmsNormBackwardArgs& a) {
           vec::write(out, d, [=, b = other + row * d](std::int64_t j) { return static_cast<C>(b[j]) + gradient(j); });
         }
       }
-      if (sums != nullptr)
-        for (std::int64_t j = 0; j < d; ++j) sums[block * d + j] += static_cast<C>(g[j]) * hat(j);
+      if (C* sum = sums.of(block); sum != nullptr)
+        for (std::int64_t j = 0; j < d; ++j) sum[j] += static_cast<C>(g[j]) * hat(j);
     }
   };
   parallel_blocks(rows, kRowBlock, 8.0 * static_cast<double>(d), run);
-  if (sums == nullptr) return;
-  C* dw = a.dw.mutable_data<C>();
-  if (!a.add_dw) std::fill_n(dw, d, C(0));
-  for (std::int64_t block = 0; block < blocks; ++block)
-    for (std::int64_t j = 0; j < d; ++j) dw[j] += sums[block * d + j];
+  if (sums) sums.write(a.dw.mutable_data<C>(), a.add_dw);
 }
 
 // x and the output (or its gradient) are both f32 or bf16, in any mix, or of one wider dtype.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "blalm/core/parallel.h"
+#include "blalm/kernels/partial_sums.h"
 #include "blalm/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
@@ -134,33 +135,18 @@ struct BackwardStream {
   Sizes s;
   const T *x, *dy;
   const C* taps;
-  T* dx = nullptr;    // where wanted
-  Tensor partial{};   // [B · blocks, K, C]: of the taps' gradient, where wanted
-  C* sums = nullptr;  // of `partial`
+  T* dx = nullptr;        // where wanted
+  PartialSums<C> sums{};  // [K, C], of the taps' gradient, where wanted; a block is a part
   C* dtaps = nullptr;
 
   explicit BackwardStream(const ShortConvBackwardArgs::Stream& a)
       : s(a.x, a.taps), x(a.x.data<T>()), dy(a.dy.data<T>()), taps(a.taps.data<C>()) {
     if (a.dx.defined()) dx = a.dx.mutable_data<T>();
     if (!a.dtaps.defined()) return;
-    partial = Tensor::zeros({s.batch * s.blocks, s.kernel, s.channels}, dtype_of<C>);
-    sums = partial.mutable_data<C>();
+    sums = {s.batch * s.blocks, s.kernel * s.channels};
     dtaps = a.dtaps.mutable_data<C>();
   }
 };
-
-// dtaps = Σ_blocks partial.
-template <class T>
-void sum_blocks(const BackwardStream<T>& stream) {
-  using C = Compute<T>;
-  const std::int64_t blocks = stream.s.batch * stream.s.blocks, per_block = stream.s.kernel * stream.s.channels;
-  parallel_for(per_block, static_cast<double>(blocks),
-               [=, sums = stream.sums, dtaps = stream.dtaps](std::int64_t begin, std::int64_t end) {
-                 std::fill(dtaps + begin, dtaps + end, C(0));
-                 for (std::int64_t b = 0; b < blocks; ++b)
-                   for (std::int64_t i = begin; i < end; ++i) dtaps[i] += sums[b * per_block + i];
-               });
-}
 
 }  // namespace
 
@@ -220,14 +206,13 @@ void short_conv_backward(const ShortConvBackwardArgs& a) {
         if (stream.dx != nullptr)
           for (std::int64_t t = strip.first; t < strip.last; ++t)
             spread(s, strip, dz, beyond, stream.taps, t, stream.dx + start + t * s.channels + strip.channel);
-        if (stream.sums != nullptr)
+        if (C* taps = stream.sums.of(block); taps != nullptr)
           for (std::int64_t j = 0; j < s.kernel; ++j)
-            correlate(s, strip, dz, stream.x + start, s.kernel - 1 - j,
-                      stream.sums + (block * s.kernel + j) * s.channels);
+            correlate(s, strip, dz, stream.x + start, s.kernel - 1 - j, taps + j * s.channels);
       };
     });
     for (const auto& stream : streams)
-      if (stream.sums != nullptr) sum_blocks(stream);
+      if (stream.sums) stream.sums.write(stream.dtaps);
   });
 }
 

@@ -12,7 +12,7 @@
 #include "blalm/core/derived.h"
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/cross_entropy.h"
-#include "blalm/kernels/tiles/projection.h"
+#include "blalm/kernels/tiles/linear.h"
 #include "blalm/kernels/tiles/rows.h"
 
 namespace blalm::kernels::tiles {

@@ -29,9 +29,9 @@ TEST_CASE("the table of a small tape") {
 TEST_CASE("bytes for people") {
   CHECK(inspect::human_bytes(0) == "0 B");
   CHECK(inspect::human_bytes(999) == "999 B");
-  CHECK(inspect::human_bytes(1536) == "1.50 kB");
-  CHECK(inspect::human_bytes(std::int64_t{105} << 20) == "105 MB");
-  CHECK(inspect::human_bytes(std::int64_t{17} << 30) == "17.0 GB");
+  CHECK(inspect::human_bytes(1500) == "1.50 kB");
+  CHECK(inspect::human_bytes(105'000'000) == "105 MB");
+  CHECK(inspect::human_bytes(17'000'000'000) == "17.0 GB");
 }
 
 }  // namespace blalm

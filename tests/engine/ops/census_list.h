@@ -17,7 +17,6 @@
   X(head_norm)            \
   X(rope)                 \
   X(swiglu)               \
-  X(gate)                 \
   X(short_conv)           \
   X(dropout)              \
   X(modulation)           \

@@ -53,6 +53,7 @@ std::vector<OpCensus> cross_entropy() {
   add_head("last chunk short", 65, 16, 33, {.rows = 16});
   add_head("soft cap", 20, 8, 13, {.soft_cap = 3, .rows = 8});
   add_head("odd sizes", 65, 33, 97, {});
+  add_head("a vocabulary of several slabs", 40, 20, 1100, {});
   // Logits whose powers f32 does not hold.
   add_head("large logits", 40, 6, 65, {}, normal(0, 60));
   add_head("small logits", 40, 6, 65, {}, normal(4, 0.5), normal(-5, 2));

@@ -54,6 +54,10 @@ std::vector<OpCensus> matmul() {
   add_linear("large", {2, 150, 64}, 96, true);
   add_linear("no rows", {0, 6}, 4, true);
   add_linear("so many rows that threads share them for the weight's gradient", {1, 2085, 20}, 40, true);
+  // Tiles cut a product at 1,024 of its depth, and the rows of a weight's gradient at 4,096.
+  add_linear("a depth of several slabs", {40, 1100}, 40, false);
+  add_linear("a depth of several slabs, the last one odd, and many columns", {33, 2100}, 300, true);
+  add_linear("more rows than a weight's gradient takes at a time", {4100, 100}, 140, false);
 
   OpCensus linears{"linears"};
   const auto add_linears = [&](const std::string& name, const Shape& x) {
@@ -82,6 +86,18 @@ std::vector<OpCensus> matmul() {
   add_linears("odd rows, a depth that ends inside a tile", {2, 17, 50});
   add_linears("many rows", {3, 100, 96});
   add_linears("a depth below one tile", {4, 7});
+  add_linears("so many rows that threads share them for the weights' gradients", {1, 1100, 20});
+  Case shared;
+  shared.name = "many rows twice through one weight, whose gradients add up";
+  shared.inputs = {{"x", {1100, 20}}, {"more", {1100, 20}}, {"w", {24, 20}, as_gate(normal(0, 0.3))}};
+  shared.fused = [](std::span<const Var> v) {
+    return std::vector<Var>{ops::linear(v[0], v[2]), ops::linear(v[1], v[2])};
+  };
+  shared.composed = [](std::span<const Var> v) {
+    return std::vector<Var>{ops::composed::linear(v[0], v[2], {}), ops::composed::linear(v[1], v[2], {})};
+  };
+  shared.bf16 = true;
+  linears.cases.push_back(shared);
 
   OpCensus embedding{"embedding"};
   for (const std::int64_t n : {0, 1, 7, 400}) {

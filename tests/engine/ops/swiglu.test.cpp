@@ -1,4 +1,7 @@
+#include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "census_list.h"
 
@@ -29,6 +32,14 @@ std::vector<OpCensus> swiglu() {
                 "[swiglu] expected up of [2, 3], got f32[3]"},
                {"dtypes", [] { ops::swiglu(f32({2}), Tensor::zeros({2}, DType::bf16)); }, "expected up in f32"}};
   return {op};
+}
+
+TEST_CASE("shut and open gates: no overflow, no NaN") {
+  const float gates[] = {-1e30F, -200, -89, 0, 89, 200, 1e30F};
+  const Tensor gate = Tensor::from<float>({7}, gates), y = ops::swiglu(gate, Tensor::full({7}, 3)).value();
+  const double open[] = {0, 0, 0, 0.5, 1, 1, 1};
+  for (std::int64_t i = 0; i < 7; ++i)
+    CHECK(std::abs(y.at(i) - 3 * open[i] * gate.at(i)) <= 1e-6 * std::abs(gate.at(i)));
 }
 
 }  // namespace blalm::census

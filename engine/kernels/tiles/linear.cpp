@@ -1,12 +1,13 @@
 // Linear layers by tiles. Packed copies of a weight, one for y = x Wᵀ and one for dx = dy W, stay with the weight
 // until it is written to: they are made once an optimiser step.
-#include "blalm/kernels/tiles/projection.h"
+#include "blalm/kernels/tiles/linear.h"
 
 #include <algorithm>
 
 #include "blalm/core/derived.h"
 #include "blalm/core/parallel.h"
-#include "blalm/kernels/projection.h"
+#include "blalm/kernels/linear.h"
+#include "blalm/kernels/partial_sums.h"
 
 namespace blalm::kernels::tiles {
 namespace {
@@ -68,30 +69,11 @@ struct LeftRows {
 // operands that others packed.
 constexpr std::int64_t kFewBlocks = 16, kRowsATask = 1024;
 
-bool has_few_blocks(const ProjectWeightArgs::Output& o) {
+bool has_few_blocks(const LinearWeightArgs::Output& o) {
   return blocks(o.dw.dim(0)) * blocks(o.dw.dim(1)) <= kFewBlocks && o.dy.dim(0) > kRowsATask;
 }
 
-// dw (+)= Σ_tasks partial, in order.
-void sum_tasks(const Tensor& partial, const Tensor& dw, bool add) {
-  const std::int64_t tasks = partial.dim(0), size = dw.numel();
-  const float* from = partial.data<float>();
-  visit_floating(dw.dtype(), [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<Compute<T>, float>) {
-      T* to = dw.mutable_data<T>();
-      parallel_for(size, static_cast<double>(tasks), [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t j = begin; j < end; ++j) {
-          float sum = add ? static_cast<float>(to[j]) : 0;
-          for (std::int64_t task = 0; task < tasks; ++task) sum += from[task * size + j];
-          to[j] = static_cast<T>(sum);
-        }
-      });
-    }
-  });
-}
-
-void weight_by_rows(const Tensor& x, const ProjectWeightArgs::Output& o, Unit unit) {
+void weight_by_rows(const Tensor& x, const LinearWeightArgs::Output& o, Unit unit) {
   const std::int64_t rows = x.dim(0), in = x.dim(1), out = o.dy.dim(1), tasks = (rows + kRowsATask - 1) / kRowsATask;
   const Tensor partial = Tensor::empty({tasks, out, in});
   const double cost = kCostOfPiece * static_cast<double>(blocks(kRowsATask) * (blocks(in) + blocks(out)));
@@ -108,7 +90,8 @@ void weight_by_rows(const Tensor& x, const ProjectWeightArgs::Output& o, Unit un
       multiply(result({&term, 1}, partial.rows(task, task + 1).reshape({out, in})));
     }
   });
-  sum_tasks(partial, o.dw, o.add_dw);
+  const auto sum = [&](auto* dw) { add_parts(partial.data<float>(), tasks, out * in, dw, o.add_dw); };
+  o.dw.dtype() == DType::bf16 ? sum(o.dw.mutable_data<BFloat16>()) : sum(o.dw.mutable_data<float>());
 }
 
 Reason declines_operand(const Tensor& x) { return x.dtype() == DType::bf16 ? nullptr : "takes bf16 only"; }
@@ -130,26 +113,26 @@ Product result(std::span<const Term> terms, const Tensor& c) {
   return {terms, c.mutable_raw(), c.dtype(), c.dim(0), c.dim(1), c.dim(1)};
 }
 
-Reason declines_project(const ProjectArgs& args) {
+Reason declines_linear(const LinearArgs& args) {
   if (args.x.numel() == 0) return "an empty matrix";
   return declines_operand(args.x);
 }
 
-Reason declines_project_data(const ProjectDataArgs& args) {
-  for (const ProjectDataArgs::Term& t : args.terms)
+Reason declines_linear_data(const LinearDataArgs& args) {
+  for (const LinearDataArgs::Term& t : args.terms)
     if (t.dy.numel() == 0 || !narrow(t.dy)) return "an empty matrix, or another dtype than bf16 and f32";
   return declines_operand(args.dx);
 }
 
-Reason declines_project_weight(const ProjectWeightArgs& args) {
-  for (const ProjectWeightArgs::Output& o : args.outputs) {
+Reason declines_linear_weight(const LinearWeightArgs& args) {
+  for (const LinearWeightArgs::Output& o : args.outputs) {
     if (o.dy.numel() == 0 || !narrow(o.dy)) return "an empty matrix, or another dtype than bf16 and f32";
     if (o.dw.defined() && !narrow(o.dw)) return "writes f32 and bf16 only";
   }
   return args.x.numel() == 0 ? "an empty matrix" : declines_operand(args.x);
 }
 
-void project(const ProjectArgs& args, Unit unit) {
+void linear(const LinearArgs& args, Unit unit) {
   const LeftRows x(args.x);
   const std::size_t count = args.outputs.size();
   const bool both = args.gradient && args.x.dim(0) <= kFewRows;
@@ -157,7 +140,7 @@ void project(const ProjectArgs& args, Unit unit) {
   std::vector<Tensor> weights;
   std::vector<Product> products;
   for (std::size_t j = 0; j < count; ++j) {
-    const ProjectArgs::Output& o = args.outputs[j];
+    const LinearArgs::Output& o = args.outputs[j];
     if (o.y.numel() == 0) continue;
     weights.push_back(packed_forward(o.weight, both));
     x.terms(weights.back(), terms[j]);
@@ -176,11 +159,11 @@ void multiply(Unit unit, const Term& term, std::int64_t rows, std::int64_t cols,
   multiply(unit, {&product, 1});
 }
 
-void project_data(const ProjectDataArgs& args, Unit unit) {
+void linear_data(const LinearDataArgs& args, Unit unit) {
   std::vector<Term> terms;
   std::vector<LeftRows> left;
   std::vector<Tensor> weights;
-  for (const ProjectDataArgs::Term& t : args.terms) {
+  for (const LinearDataArgs::Term& t : args.terms) {
     left.emplace_back(t.dy.to(DType::bf16));
     weights.push_back(packed_backward(t.weight));
     left.back().terms(weights.back(), terms);
@@ -190,13 +173,13 @@ void project_data(const ProjectDataArgs& args, Unit unit) {
   multiply(unit, {&product, 1});
 }
 
-void project_weight(const ProjectWeightArgs& args, Unit unit) {
+void linear_weight(const LinearWeightArgs& args, Unit unit) {
   const std::int64_t rows = args.x.dim(0), width = args.x.dim(1);
-  std::vector<ProjectWeightArgs::Output> outputs;
-  for (const ProjectWeightArgs::Output& o : args.outputs)
+  std::vector<LinearWeightArgs::Output> outputs;
+  for (const LinearWeightArgs::Output& o : args.outputs)
     if (o.dw.defined()) outputs.push_back(o);
   if (std::all_of(outputs.begin(), outputs.end(), has_few_blocks)) {
-    for (const ProjectWeightArgs::Output& o : outputs) weight_by_rows(args.x, o, unit);
+    for (const LinearWeightArgs::Output& o : outputs) weight_by_rows(args.x, o, unit);
     return;
   }
   for (std::int64_t begin = 0; begin < rows; begin += kRowsAtATime) {
@@ -206,7 +189,7 @@ void project_weight(const ProjectWeightArgs& args, Unit unit) {
     std::vector<Term> terms(outputs.size());
     std::vector<Product> products;
     for (std::size_t j = 0; j < outputs.size(); ++j) {
-      const ProjectWeightArgs::Output& o = outputs[j];
+      const LinearWeightArgs::Output& o = outputs[j];
       left.push_back(packed(pack_left_transposed, o.dy.rows(begin, end), o.dy.dim(1), depth));
       terms[j] = {Left::packed(left[j].data<BFloat16>(), depth), right.data<BFloat16>(), blocks(depth) * kPiece,
                   blocks(depth)};

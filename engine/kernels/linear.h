@@ -13,7 +13,7 @@ namespace blalm::kernels {
 
 // x [M, K]. Weights [N_j, K] of x's dtype or its compute dtype (the master weights of bf16 layers are f32), biases
 // [N_j] of the compute dtype or undefined; y [M, N_j] of x's dtype or its compute dtype.
-struct ProjectArgs {
+struct LinearArgs {
   struct Output {
     Tensor weight, bias, y;
   };
@@ -21,10 +21,10 @@ struct ProjectArgs {
   std::vector<Output> outputs;
   bool gradient = false;  // dx will be asked for
 };
-extern const Kernel<ProjectArgs> project;
+extern const Kernel<LinearArgs> linear;
 
 // dx [M, K] of the dtype of x, added to when `add`.
-struct ProjectDataArgs {
+struct LinearDataArgs {
   struct Term {
     Tensor dy, weight;
   };
@@ -32,10 +32,10 @@ struct ProjectDataArgs {
   Tensor dx;
   bool add;
 };
-extern const Kernel<ProjectDataArgs> project_data;
+extern const Kernel<LinearDataArgs> linear_data;
 
 // dw [N_j, K] of the dtype of the weight, added to when `add_dw`; undefined: not wanted.
-struct ProjectWeightArgs {
+struct LinearWeightArgs {
   struct Output {
     Tensor dy, dw;
     bool add_dw;
@@ -43,22 +43,22 @@ struct ProjectWeightArgs {
   Tensor x;
   std::vector<Output> outputs;
 };
-extern const Kernel<ProjectWeightArgs> project_weight;
+extern const Kernel<LinearWeightArgs> linear_weight;
 
 // The last line of each list: product by product, through kernels::matmul, whose own list chooses.
 namespace product {
-void project(const ProjectArgs&);
-void project_data(const ProjectDataArgs&);
-void project_weight(const ProjectWeightArgs&);
+void linear(const LinearArgs&);
+void linear_data(const LinearDataArgs&);
+void linear_weight(const LinearWeightArgs&);
 }  // namespace product
 
 namespace tiles {
-Reason declines_project(const ProjectArgs&);
-Reason declines_project_data(const ProjectDataArgs&);
-Reason declines_project_weight(const ProjectWeightArgs&);
-void project(const ProjectArgs&, Unit);
-void project_data(const ProjectDataArgs&, Unit);
-void project_weight(const ProjectWeightArgs&, Unit);
+Reason declines_linear(const LinearArgs&);
+Reason declines_linear_data(const LinearDataArgs&);
+Reason declines_linear_weight(const LinearWeightArgs&);
+void linear(const LinearArgs&, Unit);
+void linear_data(const LinearDataArgs&, Unit);
+void linear_weight(const LinearWeightArgs&, Unit);
 }  // namespace tiles
 
 }  // namespace blalm::kernels
