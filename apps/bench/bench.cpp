@@ -21,20 +21,23 @@ const std::vector<Command>& benches() {
 struct Figure {
   const char *what, *command;
 };
+#define BLALM_PEER(OPTIONS) " --peer \"python3 ../shared/reference/bench_torch.py " OPTIONS "\""
 constexpr Figure kFigures[] = {
     {"small mlstm over PyTorch, eager",
-     "step --preset mlstm --size small --batch 4 --seq 512 --precision bf16 --repeats 5 --peer \"python3 "
-     "bench_torch.py "
-     "--preset mlstm --size small --batch 4 --seq 512 --threads 2\""},
+     "step --preset mlstm --size small --batch 4 --seq 512 --precision bf16 --repeats 5"  //
+     BLALM_PEER("--preset mlstm --size small --batch 4 --seq 512 --threads 2")},
     {"small transformer over PyTorch, eager",
-     "step --preset transformer --size small --batch 4 --seq 512 --precision bf16 --repeats 5 --peer \"python3 "
-     "bench_torch.py --preset transformer --size small --batch 4 --seq 512 --threads 2\""},
+     "step --preset transformer --size small --batch 4 --seq 512 --precision bf16 --repeats 5"  //
+     BLALM_PEER("--preset transformer --size small --batch 4 --seq 512 --threads 2")},
     {"small full over PyTorch, eager",
-     "step --preset full --size small --batch 4 --seq 512 --precision bf16 --repeats 5 --peer \"python3 bench_torch.py "
-     "--preset full --size small --batch 4 --seq 512 --threads 2\""},
-    {"base mlstm over a current PyTorch, 16 cores (and without --compile)",
-     "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --threads 16 --repeats 5 --peer \"python3 "
-     "bench_torch.py --preset mlstm --size base --batch 16 --seq 512 --threads 16 --compile\""},
+     "step --preset full --size small --batch 4 --seq 512 --precision bf16 --repeats 5"  //
+     BLALM_PEER("--preset full --size small --batch 4 --seq 512 --threads 2")},
+    {"base mlstm over PyTorch, compiled, 16 cores",
+     "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --threads 16 --repeats 5"  //
+     BLALM_PEER("--preset mlstm --size base --batch 16 --seq 512 --threads 16 --compile")},
+    {"base mlstm over PyTorch, eager, 16 cores",
+     "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --threads 16 --repeats 5"  //
+     BLALM_PEER("--preset mlstm --size base --batch 16 --seq 512 --threads 16")},
     {"floor/step, and allocations after warm-up",
      "step --preset mlstm --size base --batch 8 --seq 512 --precision bf16 --repeats 5"},
     {"bf16 over f32",
@@ -47,6 +50,8 @@ constexpr Figure kFigures[] = {
      "512\""},
     {"peak memory",
      "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --optimizer adamw --repeats 5"},
+    {"peak memory of as many tokens at T = 8192",
+     "step --preset mlstm --size base --batch 1 --seq 8192 --precision bf16 --optimizer adamw --repeats 5"},
     {"decoding at 16384 over 64, and against the memory's limit",
      "decode --preset mlstm --size base --precision bf16 --batch 1 --positions 64,16384"},
     {"16 cores over 1",
@@ -56,6 +61,7 @@ constexpr Figure kFigures[] = {
      "step --preset mlstm --size base --batch 64 --seq 512 --precision bf16 --optimizer muon --optim.ns_precision bf16 "
      "--repeats 5 --against \"--optimizer adamw\""},
 };
+#undef BLALM_PEER
 
 void print_help() {
   fmt::print(

@@ -23,10 +23,10 @@ ParsedOptions parse(const BenchPage& bench, Workload& workload, std::vector<std:
   refuse_positional(parsed, page);
   set_fields(parsed, bench.fields);
   if (parsed.has("json")) {  // what cannot be written is refused now, not after the work
-    const std::filesystem::path folder = std::filesystem::path(parsed.text("json")).parent_path();
     std::error_code ignored;
-    if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
-      throw DataError(expected_got("json", "a file in a folder that exists", parsed.text("json")));
+    if (std::filesystem::is_directory(parsed.text("json"), ignored))
+      throw DataError(expected_got("--json", "a file to write", parsed.text("json") + ", a folder"));
+    const AtomicFile can_be_written(parsed.text("json"));
   }
   workload.kernels = kernel_policy_from(parsed);
   workload.resolve(settings, bench.settings);

@@ -127,7 +127,7 @@ nlohmann::ordered_json DecodeBench::json() const {
           {"size", workload_.size},
           {"params", parameters_},
           {"threads", workload_.threads},
-          {"precision", workload_.precision_name()},
+          {"precision", name_of(workload_.precision)},
           {"batch", workload_.batch},
           {"vocab", workload_.vocab},
           {"weight_bytes", weight_bytes_},

@@ -53,7 +53,7 @@ std::vector<Timing> time_optimizer(const Workload& workload);
 std::string table(const std::vector<Timing>& timings);
 nlohmann::ordered_json to_json(const std::vector<Timing>& timings);
 
-// One of the products of a step, by each implementation in the list of kernels::matmul.
+// One of the products of a step, by our own tiles and by each implementation in the list of kernels::matmul.
 struct MatmulTiming {
   LinearShape shape;
   struct Line {

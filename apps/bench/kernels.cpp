@@ -19,20 +19,21 @@ ExitCode run(int argc, char** argv) {
   BenchPage page{
       {"bench kernels", "",
        "Times the operations of a training step one by one, at the sizes of a model with one layer, then the "
-       "optimizer's updates, then every implementation of the matrix product on the step's products.",
+       "optimizer's updates, then every implementation of linear layers and of the matrix product on the step's "
+       "products.",
        "bench kernels --preset full --size small --batch 8 --seq 512 --precision bf16"},
       w.fields(),
       w.model.fields()};
   page.fields.append(w.sequence_fields());
-  page.settings.append(w.optim.fields());
+  page.settings.append(w.optimizer_settings());
   const ParsedOptions parsed = parse(page, w, {argv + 1, argv + argc});
   if (parsed.help) return ExitCode::kDone;
-  w.batch = w.micro_batch;  // sizes are those of one micro-batch
+  w.micro_batch = w.batch;  // what is asked for is computed at once
 
   OpBench ops(w);
   for (std::int64_t i = -w.warmup; i < w.repeats; ++i) ops.run(i >= 0);
-  fmt::print("{}\n{} {}, {}, {} threads, {} x {} tokens, medians of {}\n\n{}\n", machine_line(), w.preset, w.size,
-             w.precision_name(), w.threads, w.batch, w.seq, w.repeats, ops.report());
+  fmt::print("{}\n{} {}, one layer, {}, {} x {} tokens, medians of {}\n\n{}\n", machine_line(), w.preset, w.size,
+             how(w), w.batch, w.seq, w.repeats, ops.report());
   const std::vector<Timing> optimizer = time_optimizer(w);
   fmt::print("{}\n", table(optimizer));
   const std::vector<MatmulTiming> matmuls = time_matmuls(w);
@@ -40,7 +41,7 @@ ExitCode run(int argc, char** argv) {
   write_json(parsed, {{"preset", w.preset},
                       {"size", w.size},
                       {"threads", w.threads},
-                      {"precision", w.precision_name()},
+                      {"precision", name_of(w.precision)},
                       {"batch", w.batch},
                       {"seq", w.seq},
                       {"ops", ops.json()},

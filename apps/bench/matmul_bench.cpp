@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "blalm/apps/bench/kernel_bench.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/core/rng.h"
+#include "blalm/kernels/linear.h"
 #include "blalm/kernels/matmul.h"
 
 namespace blalm::bench {
@@ -39,19 +41,46 @@ kernels::MatmulArgs arguments(const LinearShape& s) {
           result(s.out, s.in)};
 }
 
-MatmulTiming::Line time_implementation(const Workload& w, std::string_view name, const kernels::MatmulArgs& args) {
+// The product as the kernel of a linear layer makes it, from a master weight.
+struct Layer {
+  const KernelBase* kernel;
+  std::function<void()> run;
+};
+Layer layer(const LinearShape& s) {
+  const Tensor w = random(s.out, s.in, compute_dtype(s.operand));
+  const auto of = [](const auto& kernel, auto args) {
+    return Layer{&kernel, [&kernel, args = std::move(args)] { kernel(args); }};
+  };
+  switch (s.product) {
+    case LinearProduct::forward:
+      return of(kernels::linear, kernels::LinearArgs{random(s.rows, s.in, s.operand),
+                                                     {{w, {}, Tensor::zeros({s.rows, s.out}, s.result)}}});
+    case LinearProduct::input_gradient:
+      return of(kernels::linear_data,
+                kernels::LinearDataArgs{
+                    {{random(s.rows, s.out, s.operand), w}}, Tensor::zeros({s.rows, s.in}, s.result), false});
+    case LinearProduct::weight_gradient: break;
+  }
+  return of(
+      kernels::linear_weight,
+      kernels::LinearWeightArgs{random(s.rows, s.in, s.operand),
+                                {{random(s.rows, s.out, s.operand), Tensor::zeros({s.out, s.in}, s.result), false}}});
+}
+
+MatmulTiming::Line time_implementation(const Workload& w, std::string_view kernel, std::string_view name, double flops,
+                                       const std::function<void()>& run) {
   MatmulTiming::Line line{std::string(name)};
-  if (name == "reference" && args.flops() > kReferenceLimit) {
+  if (name == "reference" && flops > kReferenceLimit) {
     line.reason = "too slow to measure here";
     return line;
   }
   KernelPolicy policy;
-  policy.forced = {{"matmul", std::string(name)}};
+  policy.forced = {{std::string(kernel), std::string(name)}};
   const KernelChoice choice(policy);
   std::vector<double> seconds;
   try {
     for (std::int64_t i = -w.warmup; i < w.repeats; ++i) {
-      const double s = seconds_of([&] { kernels::matmul(args); });
+      const double s = seconds_of(run);
       if (i >= 0) seconds.push_back(s);
     }
     line.seconds = spread(seconds).median;
@@ -81,16 +110,20 @@ std::vector<MatmulTiming> time_matmuls(const Workload& w) {
   for (const StepProduct& p : step_products(LanguageModel(w.model, {.values = Values::none}), w)) {
     MatmulTiming& t = timings.emplace_back();
     t.shape = p.shape;
+    const Layer own = layer(p.shape);
+    for (const KernelBase::Entry& e : own.kernel->entries())
+      if (e.name != "reference")  // which is the products below
+        t.lines.push_back(time_implementation(w, own.kernel->name(), e.name, p.shape.flops(), own.run));
     const kernels::MatmulArgs args = arguments(p.shape);
     for (const KernelBase::Entry& e : kernels::matmul.entries())
-      t.lines.push_back(time_implementation(w, e.name, args));
+      t.lines.push_back(time_implementation(w, "matmul", e.name, p.shape.flops(), [&] { kernels::matmul(args); }));
     t.lines.push_back(time_best(w, p.shape));
   }
   return timings;
 }
 
 std::string table(const std::vector<MatmulTiming>& timings) {
-  std::string text = fmt::format("{:<17}{:<18}{:<13}", "matmul, GF/s", "rows x in x out", "dtypes");
+  std::string text = fmt::format("{:<17}{:<18}{:<13}", "product, GF/s", "rows x in x out", "dtypes");
   for (const MatmulTiming::Line& line : timings[0].lines) text += fmt::format("{:>12}", line.name);
   text += "\n";
   for (const MatmulTiming& t : timings) {
@@ -101,7 +134,10 @@ std::string table(const std::vector<MatmulTiming>& timings) {
       text += fmt::format("{:>12}", line.seconds > 0 ? fmt::format("{:.0f}", s.flops() / line.seconds / 1e9) : "-");
     text += "\n";
   }
-  return text + "packed: oneDNN with its best layout of the weight, of which the matmul floor is made\n";
+  return text +
+         "amx, avx512: tiles of our own, as linear layers run; a weight is packed before, what a weight gradient reads "
+         "is "
+         "packed each time\npacked: oneDNN with its best layout of the weight, of which the matmul floor is made\n";
 }
 
 nlohmann::ordered_json to_json(const std::vector<MatmulTiming>& timings) {

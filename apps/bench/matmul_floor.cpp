@@ -28,7 +28,7 @@ void count(std::vector<StepProduct>& products, const LinearShape& shape, std::in
 std::vector<StepProduct> step_products(const LanguageModel& model, const Workload& w) {
   const ModelConfig& c = model.config();
   const std::int64_t passes = w.batch / w.micro_batch;
-  const DType operand = w.run_precision().operand;
+  const DType operand = precision_of(w.precision).operand;
   std::vector<StepProduct> products;
   const auto layer = [&](std::int64_t rows, std::int64_t out, std::int64_t in, bool wide) {
     const DType result = wide ? DType::f32 : operand;

@@ -1,5 +1,6 @@
 // The matmul floor of a training step: the time that the products of its linear layers take alone, each as oneDNN runs
-// it at its best. A step cannot do with less work, so floor/step says how much of it is spent on the inevitable.
+// it at its best. floor/step sets a step beside what a well-kept library needs for its products; a step whose own
+// products are faster can end below it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

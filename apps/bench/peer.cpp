@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -21,7 +22,7 @@ void Peer::run() {
   constexpr std::string_view kFigure = "tok/s=";
   const std::size_t at = output.rfind(kFigure);
   const double figure = at == std::string::npos ? 0 : std::strtod(output.c_str() + at + kFigure.size(), nullptr);
-  if (status != 0 || !(figure > 0))
+  if (status != 0 || !(figure > 0) || !std::isfinite(figure))
     throw DataError(expected_got("peer", "tok/s=NUMBER in the output of '" + command_ + "'",
                                  status != 0 ? "a command that failed" : "none"));
   tokens_per_second_.push_back(figure);

@@ -39,7 +39,7 @@ ParsedOptions parse_step(Workload& w, Arguments arguments) {
       }};
   page.fields.append(w.sequence_fields());
   page.fields.append(w.training_fields());
-  page.settings.append(w.optim.fields());
+  page.settings.append(w.optimizer_settings());
   ParsedOptions parsed = parse(page, w, std::move(arguments));
   w.recompute = parsed.has("recompute");
   return parsed;
@@ -47,12 +47,16 @@ ParsedOptions parse_step(Workload& w, Arguments arguments) {
 
 // The same command line with more options at its end, of which the last ones count.
 Workload variant(Arguments arguments, const std::string& more) {
+  const std::size_t before = arguments.size();
   std::istringstream words(more);
   for (std::string word; words >> word;) {
-    if (word == "--help" || word == "-h" || word.starts_with("--against") || word.starts_with("--peer"))
-      throw ConfigError(expected_got("--against", "options of one step", word));
+    // What says how to measure holds for all steps.
+    for (const char* of_all : {"--help", "-h", "--against", "--peer", "--json", "--repeats", "--warmup"})
+      if (word == of_all || word.starts_with(std::string(of_all) + "="))
+        throw ConfigError(expected_got("--against", "options of one step", word));
     arguments.push_back(word);
   }
+  if (arguments.size() == before) throw ConfigError(expected_got("--against", "options of one step", "none"));
   Workload w;
   parse_step(w, std::move(arguments));
   return w;

@@ -87,7 +87,7 @@ std::string StepBench::report() const {
         floor_->seconds(), floor_->seconds() / s.seconds, floor_->flops() / floor_->seconds() / 1e9);
   else
     text += fmt::format("matmul floor           -    not measured: {}\n",
-                        kernels::onednn::best_matmul_unavailable(w.run_precision().operand));
+                        kernels::onednn::best_matmul_unavailable(precision_of(w.precision).operand));
   text += fmt::format("peak memory   {:>10}\n", inspect::human_bytes(peak_rss_bytes_));
   text += fmt::format("allocations   {:>10}    of the pool after warm-up\n\n", allocations_);
   text += table(s.ops.sorted(), s.seconds);
@@ -105,7 +105,7 @@ nlohmann::ordered_json StepBench::json() const {
           {"size", w.size},
           {"params", parameters_},
           {"threads", w.threads},
-          {"precision", w.precision_name()},
+          {"precision", name_of(w.precision)},
           {"batch", w.batch},
           {"seq", w.seq},
           {"micro_batch", w.micro_batch},

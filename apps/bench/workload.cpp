@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
-#include "blalm/core/cpu.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/core/rng.h"
 
 namespace blalm::bench {
+namespace {
+
+constexpr std::int64_t kMostTokens = 1 << 26;  // a step's ids and targets are drawn before it: 512 MiB of them
+
+}  // namespace
 
 Fields Workload::fields() {
   Fields f;
@@ -15,8 +19,7 @@ Fields Workload::fields() {
   f.add("size", size, "width and layers: nano, tiny, small or base");
   f.add("vocab", vocab, "tokens in the vocabulary").at_least(1).at_most(1 << 24);
   f.add("batch", batch, "sequences").at_least(1).at_most(1e6);
-  f.add("precision", precision, {"auto", "f32", "bf16"},
-        "of matrix products; auto: bf16 where the processor multiplies it faster (AMX, AVX512-BF16)");
+  add_precision(f, precision);
   f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
   f.add("repeats", repeats, "measurements, whose median and spread are printed").at_least(1).at_most(1e6);
   f.add("warmup", warmup, "runs before the first measurement").at_least(0).at_most(1e6);
@@ -36,28 +39,31 @@ Fields Workload::training_fields() {
   return f;
 }
 
+Fields Workload::optimizer_settings() {
+  constexpr std::string_view kSchedule[] = {"schedule", "steps", "warmup", "decay", "min_lr", "wsd_shape"};
+  return optim.fields().without(kSchedule);
+}
+
 void Workload::resolve(const std::vector<Setting>& given, const Fields& settings) {
   apply_preset(model, preset);
   apply_size(model, size);
   model.vocab_size = vocab;
   apply_settings(given, settings);
   vocab = model.vocab_size;
-  if (precision == PrecisionChoice::automatic)
-    precision = cpu().multiplies_bf16() ? PrecisionChoice::bf16 : PrecisionChoice::f32;
+  precision = resolved(precision);
   if (threads == 0) threads = num_threads();
+  if (batch > kMostTokens / seq)
+    throw ConfigError(expected_got("batch", fmt::format("at most {} tokens a step", kMostTokens),
+                                   fmt::format("{} x {}", batch, seq)));
   if (micro_batch == 0) micro_batch = usual_micro_batch(batch, seq);
   if (batch % micro_batch != 0)
     throw ConfigError(expected_got("micro-batch", fmt::format("a divisor of the batch of {}", batch),
                                    fmt::format("{}", micro_batch)));
 }
 
-Precision Workload::run_precision() const {
-  return precision == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32();
-}
-
 std::unique_ptr<LanguageModel> make_model(const Workload& w) {
   auto model = std::make_unique<LanguageModel>(w.model);
-  model->run.precision = w.run_precision();
+  model->run.precision = precision_of(w.precision);
   model->run.recompute = w.recompute;
   return model;
 }
@@ -81,9 +87,12 @@ std::vector<Batch> random_batches(const Workload& w) {
   return batches;
 }
 
+std::string how(const Workload& w) {
+  return fmt::format("{}, {} thread{}", name_of(w.precision), w.threads, w.threads == 1 ? "" : "s");
+}
+
 std::string title(const Workload& w, std::int64_t parameters) {
-  return fmt::format("{} {}: {:.1f} M parameters, {}, {} thread{}", w.preset, w.size,
-                     static_cast<double>(parameters) / 1e6, w.precision_name(), w.threads, w.threads == 1 ? "" : "s");
+  return fmt::format("{} {}: {:.1f} M parameters, {}", w.preset, w.size, static_cast<double>(parameters) / 1e6, how(w));
 }
 
 }  // namespace blalm::bench

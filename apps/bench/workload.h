@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "blalm/apps/common/options.h"
+#include "blalm/apps/common/precision.h"
 #include "blalm/apps/common/settings.h"
 #include "blalm/apps/train/run_config.h"
 #include "blalm/data/loader.h"
@@ -27,11 +28,10 @@ struct Workload {
   Fields fields();
   Fields sequence_fields();
   Fields training_fields();
+  Fields optimizer_settings();  // [optim], without the schedule: a step costs the same at any learning rate
 
   // Puts together preset, size, options and then `given` settings, and replaces automatic values. Throws ConfigError.
   void resolve(const std::vector<Setting>& given, const Fields& settings);
-  Precision run_precision() const;
-  std::string precision_name() const { return precision == PrecisionChoice::bf16 ? "bf16" : "f32"; }
   std::string optimizer_name() const { return optim.optimizer == OptimizerKind::muon ? "muon" : "adamw"; }
   std::int64_t tokens() const { return batch * seq; }
 };
@@ -44,6 +44,8 @@ Tensor random_ids(Rng& rng, std::int64_t batch, std::int64_t length, std::int64_
 std::vector<Batch> random_batches(const Workload& workload);
 
 // "mlstm small: 17.0 M parameters, bf16, 2 threads"
+// "bf16, 2 threads"
+std::string how(const Workload& workload);
 std::string title(const Workload& workload, std::int64_t parameters);
 
 }  // namespace blalm::bench

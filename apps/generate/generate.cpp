@@ -11,6 +11,7 @@
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/options.h"
+#include "blalm/apps/common/precision.h"
 #include "blalm/apps/common/progress.h"
 #include "blalm/apps/common/signals.h"
 #include "blalm/apps/generate/generator.h"
@@ -30,7 +31,7 @@ struct Request {
   std::vector<std::string> prompts;
   fs::path model;
   std::int64_t threads = 0;
-  Precision precision;
+  PrecisionChoice precision = PrecisionChoice::f32;
   KernelPolicy kernels;
   bool log_probabilities = false, stream = true;
 };
@@ -59,16 +60,11 @@ std::vector<std::string> prompts_from(const ParsedOptions& parsed) {
   return prompts;
 }
 
-Fields thread_field(Request& r) {
+Fields machine_fields(Request& r) {
   Fields f;
+  add_precision(f, r.precision);
   f.add("threads", r.threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
   return f;
-}
-
-Precision parse_precision(const std::string& name) {
-  if (name == "f32") return Precision::f32();
-  if (name == "bf16") return Precision::bf16();
-  throw ConfigError(expected_got("precision", "f32 or bf16", name));
 }
 
 cxxopts::Options options_of(Request& r, const HelpPage& page) {
@@ -81,19 +77,17 @@ cxxopts::Options options_of(Request& r, const HelpPage& page) {
       "ignore-end", "go on where the model would end the text")(
       "logprobs",
       "print a line a token instead of the text: \"token\" and its natural log-probability, at temperature "
-      "1 and without filters")("no-stream", "print each text when it is complete")(
-      "precision", "f32 or bf16", text()->default_value("f32"), "NAME");
-  add_field_options(options, thread_field(r));
+      "1 and without filters")("no-stream", "print each text when it is complete");
+  add_field_options(options, machine_fields(r));
   add_kernel_options(options);
   return options;
 }
 
 void fill(Request& r, const ParsedOptions& parsed) {
   set_fields(parsed, r.generate.fields());
-  set_fields(parsed, thread_field(r));
+  set_fields(parsed, machine_fields(r));
   if (!parsed.has("model")) throw ConfigError(expected_got("blalm generate", "--model DIR", "none", "see --help"));
   r.model = parsed.text("model");
-  r.precision = parse_precision(parsed.values["precision"].as<std::string>());
   r.kernels = kernel_policy_from(parsed);
   r.generate.stop = parsed.texts("stop");
   if (std::ranges::count(r.generate.stop, "") > 0) throw ConfigError(expected_got("--stop", "a text", "an empty one"));
@@ -121,7 +115,7 @@ ExitCode print_texts(Request& r) {
   const fs::path folder = find_model_folder(r.model);
   const Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer.json");
   const std::unique_ptr<LanguageModel> model = load_model(folder);
-  model->run.precision = r.precision;
+  model->run.precision = precision_of(r.precision);
 
   OrderedOutput output(r.prompts.size(), r.stream, [](std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size() || std::fflush(stdout) != 0)

@@ -4,7 +4,6 @@
 #include <array>
 #include <filesystem>
 
-#include "blalm/core/cpu.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 
@@ -27,8 +26,7 @@ Fields TrainConfig::fields() {
   f.add("epochs", epochs, "passes over the training text").at_least(1);
   f.add("batch", batch, "sequences a step").at_least(1).at_most(1e6);
   f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
-  f.add("precision", precision, {"auto", "f32", "bf16"},
-        "of matrix products; auto: bf16 where the processor multiplies it faster (AMX, AVX512-BF16)");
+  add_precision(f, precision);
   f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
   f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time");
   f.add("valid_every", valid_every,
@@ -78,8 +76,7 @@ void RunConfig::resolve_paths() {
 
 void RunConfig::resolve() {
   resolve_paths();
-  if (train.precision == PrecisionChoice::automatic)
-    train.precision = cpu().multiplies_bf16() ? PrecisionChoice::bf16 : PrecisionChoice::f32;
+  train.precision = resolved(train.precision);
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
   train.threads = num_threads();
   if (train.micro_batch == 0) train.micro_batch = usual_micro_batch(train.batch, data.seq);
@@ -94,10 +91,6 @@ std::string RunConfig::to_toml() {
     return !is_tokenizers && std::ranges::find(left_out, f.path()) == left_out.end();
   };
   return blalm::to_toml(fields(), wanted);
-}
-
-Precision RunConfig::precision() const {
-  return train.precision == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32();
 }
 
 std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq) {

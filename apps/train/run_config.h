@@ -5,16 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "blalm/apps/common/precision.h"
 #include "blalm/apps/common/settings.h"
 #include "blalm/core/fields.h"
 #include "blalm/data/config.h"
 #include "blalm/models/config.h"
-#include "blalm/models/pass.h"
 #include "blalm/optim/config.h"
 
 namespace blalm {
-
-enum class PrecisionChoice { automatic, f32, bf16 };
 
 struct TrainConfig {
   std::uint64_t seed = 0;
@@ -60,7 +58,6 @@ struct RunConfig {
   void resolve();
   void resolve_paths();
   std::string to_toml();  // as it is resolved
-  Precision precision() const;
 };
 
 // Sequences computed at once where nothing else is asked for: about 8192 tokens, a divisor of `batch`.

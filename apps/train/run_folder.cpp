@@ -90,7 +90,7 @@ void RunFolder::write_summary(const RunConfig& config, const std::string& state,
       {"preset", config.preset},
       {"size", config.size},
       {"seed", config.train.seed},
-      {"precision", config.train.precision == PrecisionChoice::bf16 ? "bf16" : "f32"},
+      {"precision", name_of(config.train.precision)},
       {"threads", num_threads()},
       {"peak_memory_bytes", peak_rss_bytes()},
   };

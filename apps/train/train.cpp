@@ -68,8 +68,8 @@ void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, 
   std::int64_t parameters = 0;
   for (const Parameter* p : std::as_const(trainer.model()).parameters()) parameters += p->value.numel();
   run.say(fmt::format("model      {} {}, {} parameters, {} on {} thread{}", config.preset, config.size,
-                      count(parameters), config.train.precision == PrecisionChoice::bf16 ? "bf16" : "f32",
-                      num_threads(), num_threads() == 1 ? "" : "s"));
+                      count(parameters), name_of(config.train.precision), num_threads(),
+                      num_threads() == 1 ? "" : "s"));
 }
 
 // With a given tokenizer the size of the vocabulary is its own.

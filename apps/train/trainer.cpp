@@ -40,7 +40,7 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   if (!read_prepared(data).valid.shards.empty()) valid_ = TokenData::open(data, Part::valid, train_.tokenizer());
   config_.model.vocab_size = tokenizer.vocab_size();
   model_ = std::make_unique<LanguageModel>(config_.model, BuildOptions{.seed = config_.train.seed});
-  model_->run.precision = config_.precision();
+  model_->run.precision = precision_of(config_.train.precision);
   model_->run.recompute = config_.train.recompute;
   const std::vector<Parameter*> parameters = model_->parameters();
   optimizer_ = std::make_unique<Optimizer>(parameters, config_.optim);

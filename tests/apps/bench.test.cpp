@@ -208,7 +208,7 @@ TEST_CASE("every command that bench --help shows runs") {
                                 " --size nano --vocab 50 --repeats 1 --warmup 0 --model.num_hidden_layers 1");
     CHECK_MESSAGE(o.exit_code == 0, line << "\n" << o.output);
   }
-  CHECK(commands == 12);
+  CHECK(commands == 14);
 }
 
 TEST_CASE("bench says what is wrong") {
@@ -228,11 +228,18 @@ TEST_CASE("bench says what is wrong") {
         {"step --json=", 2, "--json"},
         {"step --against '--precison f32'", 2, "did you mean --precision?"},
         {"step --against '--against x'", 2, "options of one step"},
+        {"step --against '--repeats 9'", 2, "[--against] expected options of one step, got --repeats"},
+        {"step --against --json=x", 2, "options of one step, got --json=x"},
+        {"step --against ' '", 2, "options of one step, got none"},
+        {"step --batch 1000000 --seq 16777216", 2, "[batch] expected at most 67108864 tokens a step, got 1000000 x "},
+        {"step --optim.schedule wsd", 2, "optim.schedule"},
+        {"step --json /", 3, "[--json] expected a file to write, got /, a folder"},
         {"step --kernel matmul=cuda" + kTiny, 2, "got cuda"},
         {"step --seq 8 --peer 'echo fast'" + kTiny, 3, "tok/s=NUMBER"},
         {"step --seq 8 --peer 'echo tok/s=3; exit 4'" + kTiny, 3, "a command that failed"},
+        {"step --seq 8 --peer 'echo tok/s=inf'" + kTiny, 3, "tok/s=NUMBER"},
         {"step --seq 8 --json " + folder / "none/x.json" + kTiny, 3, "none/x.json"},
-        {"step --seq 100000 --json " + folder / "none/x.json", 3, "in a folder that exists"},  // before any work
+        {"step --seq 100000 --json " + folder / "none/x.json", 3, "none/x.json"},  // before any work
         {"decode --positions 5,3", 2, "numbers that rise, got 3 after 5"},
         {"decode --positions ,", 2, "[positions]"},
         {"decode --positions 0", 2, "[positions]"},

@@ -199,7 +199,7 @@ TEST_CASE("generate says what is wrong") {
         {good + "--min-p 2", 2, "[min-p]"},
         {good + "--seed -1", 2, "[seed]"},
         {good + "--stop ''", 2, "--stop"},
-        {good + "--precision f16", 2, "f32 or bf16, got f16"},
+        {good + "--precision f16", 2, "[precision] expected one of auto, f32, bf16, got f16"},
         {good + "--threads -1", 2, "[threads]"},
         {good + "--backend gpu", 2, "[backend] expected auto, cpu or onednn, got gpu"},
         {good + "--kernel matmull=eigen", 2, "did you mean matmul?"},

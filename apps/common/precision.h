@@ -1,0 +1,23 @@
+// The precision that a user asks for: a setting of runs and benchmarks, an option of generation.
+#pragma once
+
+#include <string>
+
+#include "blalm/core/cpu.h"
+#include "blalm/core/fields.h"
+#include "blalm/models/pass.h"
+
+namespace blalm {
+
+enum class PrecisionChoice { automatic, f32, bf16 };
+
+// The setting "precision".
+void add_precision(Fields& fields, PrecisionChoice& choice);
+
+// What automatic comes to on a processor: bf16 where products of it are faster.
+PrecisionChoice resolved(PrecisionChoice choice, const CpuInfo& on = cpu());
+// Of a choice, automatic being what it comes to here.
+Precision precision_of(PrecisionChoice choice);
+std::string name_of(PrecisionChoice choice);  // "f32" or "bf16"
+
+}  // namespace blalm
