@@ -19,8 +19,8 @@ Fields OptimConfig::fields() {
         "scale of Muon's update: 0.2 sqrt(max(r, c)), which suits AdamW's lr, or sqrt(max(1, r/c)), which wants about "
         "0.2 sqrt(n) times that lr");
   f.add("ns_steps", ns_steps, "Muon: Newton-Schulz iterations").at_least(1).at_most(100);
-  f.add("ns_precision", ns_precision, {"f32", "bf16"},
-        "Muon: operands of the Newton-Schulz products; bf16 is faster where the processor has AMX or AVX512-BF16");
+  f.add("ns_precision", ns_precision, {"auto", "f32", "bf16"},
+        "Muon: operands of the Newton-Schulz products; auto: those of the model's products");
   f.add("gates_in_adamw", gates_in_adamw, "give the gate matrices to AdamW even under Muon");
   f.add("clip", clip, "largest global gradient norm, 0 = no clipping").at_least(0);
   f.add("schedule", schedule, {"cosine", "linear", "wsd", "constant"}, "learning rate over time, after the warm-up");

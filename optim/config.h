@@ -9,7 +9,7 @@ namespace blalm {
 
 enum class OptimizerKind { adamw, muon };
 enum class MuonForm { moonlight, keller_jordan };
-enum class NewtonSchulzPrecision { f32, bf16 };
+enum class NewtonSchulzPrecision { automatic, f32, bf16 };  // automatic: what a run makes of it, else f32
 enum class ScheduleKind { cosine, linear, wsd, constant };
 enum class WsdShape { linear, sqrt };
 
@@ -24,7 +24,7 @@ struct OptimConfig {
   bool nesterov = true;
   MuonForm muon_form = MuonForm::moonlight;
   std::int64_t ns_steps = 5;
-  NewtonSchulzPrecision ns_precision = NewtonSchulzPrecision::f32;
+  NewtonSchulzPrecision ns_precision = NewtonSchulzPrecision::automatic;
   bool gates_in_adamw = false;
   double clip = 1.0;
   ScheduleKind schedule = ScheduleKind::cosine;

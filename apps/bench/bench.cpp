@@ -58,7 +58,7 @@ constexpr Figure kFigures[] = {
      "step --preset mlstm --size base --batch 16 --seq 512 --precision bf16 --threads 16 --repeats 5 --against "
      "\"--threads 1\""},
     {"Muon over AdamW, 32k tokens",
-     "step --preset mlstm --size base --batch 64 --seq 512 --precision bf16 --optimizer muon --optim.ns_precision bf16 "
+     "step --preset mlstm --size base --batch 64 --seq 512 --precision bf16 --optimizer muon "
      "--repeats 5 --against \"--optimizer adamw\""},
 };
 #undef BLALM_PEER

@@ -51,6 +51,7 @@ void Workload::resolve(const std::vector<Setting>& given, const Fields& settings
   apply_settings(given, settings);
   vocab = model.vocab_size;
   precision = resolved(precision);
+  optim.ns_precision = resolved(optim.ns_precision, precision);
   if (threads == 0) threads = num_threads();
   if (batch > kMostTokens / seq)
     throw ConfigError(expected_got("batch", fmt::format("at most {} tokens a step", kMostTokens),

@@ -12,6 +12,11 @@ PrecisionChoice resolved(PrecisionChoice choice, const CpuInfo& on) {
   return on.multiplies_bf16() ? PrecisionChoice::bf16 : PrecisionChoice::f32;
 }
 
+NewtonSchulzPrecision resolved(NewtonSchulzPrecision choice, PrecisionChoice model) {
+  if (choice != NewtonSchulzPrecision::automatic) return choice;
+  return resolved(model) == PrecisionChoice::bf16 ? NewtonSchulzPrecision::bf16 : NewtonSchulzPrecision::f32;
+}
+
 Precision precision_of(PrecisionChoice choice) {
   return resolved(choice) == PrecisionChoice::bf16 ? Precision::bf16() : Precision::f32();
 }

@@ -6,6 +6,7 @@
 #include "blalm/core/cpu.h"
 #include "blalm/core/fields.h"
 #include "blalm/models/pass.h"
+#include "blalm/optim/config.h"
 
 namespace blalm {
 
@@ -16,6 +17,8 @@ void add_precision(Fields& fields, PrecisionChoice& choice);
 
 // What automatic comes to on a processor: bf16 where products of it are faster.
 PrecisionChoice resolved(PrecisionChoice choice, const CpuInfo& on = cpu());
+// What Muon's own products use: automatic is what the model's do.
+NewtonSchulzPrecision resolved(NewtonSchulzPrecision choice, PrecisionChoice model);
 // Of a choice, automatic being what it comes to here.
 Precision precision_of(PrecisionChoice choice);
 std::string name_of(PrecisionChoice choice);  // "f32" or "bf16"

@@ -77,6 +77,7 @@ void RunConfig::resolve_paths() {
 void RunConfig::resolve() {
   resolve_paths();
   train.precision = resolved(train.precision);
+  optim.ns_precision = resolved(optim.ns_precision, train.precision);
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
   train.threads = num_threads();
   if (train.micro_batch == 0) train.micro_batch = usual_micro_batch(train.batch, data.seq);

@@ -18,6 +18,11 @@ TEST_CASE("automatic precision is bf16 on processors that multiply it faster, an
   CHECK(precision_of(bf16) == Precision::bf16());
   CHECK(precision_of(f32) == Precision::f32());
   CHECK(name_of(bf16) == "bf16");
+  using Products = NewtonSchulzPrecision;
+  CHECK(resolved(Products::automatic, bf16) == Products::bf16);
+  CHECK(resolved(Products::automatic, f32) == Products::f32);
+  CHECK(resolved(Products::f32, bf16) == Products::f32);
+  CHECK(resolved(Products::bf16, f32) == Products::bf16);
   CHECK(name_of(automatic) == name_of(resolved(automatic)));
 }
 
