@@ -163,6 +163,7 @@ void head_norm_backward(const HeadNormBackwardArgs& a) {
         mean_ux = inverse * sums.second;
       }
       vec::over<A>(n, [=, to = dx != nullptr ? dx + i * n : nullptr, lost = A(0)](auto j) mutable {
+        static_cast<void>(lost);  // unless dx is rounded
         const auto at = normed(j);
         if (to != nullptr) {
           const auto d = stat.r * (u(j) - mean_u - at * mean_ux);
