@@ -136,8 +136,7 @@ std::string table(const std::vector<MatmulTiming>& timings) {
   }
   return text +
          "amx, avx512: tiles of our own, as linear layers run; a weight is packed before, what a weight gradient reads "
-         "is "
-         "packed each time\npacked: oneDNN with its best layout of the weight, of which the matmul floor is made\n";
+         "is packed each time\npacked: oneDNN with its best layout of the weight, of which the matmul floor is made\n";
 }
 
 nlohmann::ordered_json to_json(const std::vector<MatmulTiming>& timings) {

@@ -239,7 +239,8 @@ TEST_CASE("bench says what is wrong") {
         {"step --seq 8 --peer 'echo tok/s=3; exit 4'" + kTiny, 3, "a command that failed"},
         {"step --seq 8 --peer 'echo tok/s=inf'" + kTiny, 3, "tok/s=NUMBER"},
         {"step --seq 8 --json " + folder / "none/x.json" + kTiny, 3, "none/x.json"},
-        {"step --seq 100000 --json " + folder / "none/x.json", 3, "none/x.json"},  // before any work
+        {"step --seq 100000 --json " + folder / "none/x.json", 3,
+         "none/x.json', got 'No such file or directory'"},  // before any work
         {"decode --positions 5,3", 2, "numbers that rise, got 3 after 5"},
         {"decode --positions ,", 2, "[positions]"},
         {"decode --positions 0", 2, "[positions]"},

@@ -182,6 +182,14 @@ TEST_CASE("head norm leaves mean 0 and variance 1 in every head, whatever the ot
   }
 }
 
+TEST_CASE("shut and open output gates: no overflow, no NaN") {
+  const float gates[] = {-1e30F, -200, -89, 0, 89, 200, 1e30F};
+  const double open[] = {0, 0, 0, 0.5, 1, 1, 1};
+  const Tensor gate = Tensor::from<float>({1, 1, 7}, gates), x = Tensor::full({1, 1, 1, 7}, 3);
+  const Tensor y = ops::gated_head_norm(x, {}, gate, 1e-6, HeadNormKind::none).value();
+  for (std::int64_t i = 0; i < 7; ++i) CHECK(std::abs(y.at(i) - 3 * open[i]) < 1e-6);
+}
+
 namespace {
 
 // Root mean square, over the heads, of the cosine of x and dx. The gradient is nearly along y, so that most of it has
