@@ -8,6 +8,7 @@
 #include "blalm/models/config_json.h"
 #include "blalm/optim/groups.h"
 #include "tests/apps/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -17,7 +18,7 @@ using testing::Folder;
 using testing::Outcome;
 using testing::run_blalm;
 
-const std::string kGolden = BLALM_GOLDEN_DIR;
+const std::string kGolden = testing::golden_folder();
 
 // The tensors and metadata of a safetensors file, to be changed and written again.
 struct Case {

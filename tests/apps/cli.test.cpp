@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "blalm/io/safetensors.h"
+#include "tests/support/paths.h"
 #include "tests/support/program.h"
 
 namespace blalm {
@@ -14,7 +15,7 @@ namespace {
 using testing::Outcome;
 using testing::run_blalm;
 
-const std::string kGolden = BLALM_GOLDEN_DIR;
+const std::string kGolden = testing::golden_folder();
 
 bool contains(const Outcome& o, const std::string& words) { return o.output.find(words) != std::string::npos; }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/apps/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 
@@ -9,7 +10,7 @@ TEST_SUITE("slow") {
   TEST_CASE("after cmake --install the program trains on the text that comes with it, and writes") {
     const testing::Folder folder;
     const testing::Outcome installed =
-        testing::run_shell("cmake --install '" BLALM_BUILD_DIR "' --prefix " + folder / "prefix" + " 2>&1");
+        testing::run_shell("cmake --install '" + testing::build_folder() + "' --prefix " + folder / "prefix" + " 2>&1");
     REQUIRE_MESSAGE(installed.exit_code == 0, installed.output);
     CHECK(std::filesystem::is_regular_file(folder.path / "prefix/share/blalm/samples/train.toml"));
     CHECK(std::filesystem::is_regular_file(folder.path / "prefix/share/blalm/samples/README.md"));  // attributions

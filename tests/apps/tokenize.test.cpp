@@ -12,6 +12,7 @@
 #include "blalm/apps/tokenize/summary.h"
 #include "blalm/data/token_data.h"
 #include "tests/apps/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -262,9 +263,9 @@ TEST_CASE("two programs at once on one folder: the second is refused in one line
   for (int round = 0; round < 6; ++round) {
     CAPTURE(round);
     if (round % 2 == 0) fs::remove_all(folder.path / "out");
-    const Outcome o =
-        run_blalm(arguments("a", "out") + " 2>&1 >/dev/null & '" BLALM_BUILD_DIR "/blalm' " + arguments("b", "out"),
-                  "2>&1 >/dev/null; wait");
+    const Outcome o = run_blalm(
+        arguments("a", "out") + " 2>&1 >/dev/null & '" + testing::build_folder() + "/blalm' " + arguments("b", "out"),
+        "2>&1 >/dev/null; wait");
     CHECK_MESSAGE((o.output.empty() || o.output == refusal), o.output);
     const auto made = contents_of(folder.path / "out");
     CHECK((made == alone["a"] || made == alone["b"]));
@@ -292,7 +293,7 @@ TEST_CASE("Ctrl-C leaves nothing that could be opened, whenever it comes") {
     if (child == 0) {
       const int nothing = open("/dev/null", O_WRONLY);
       if (dup2(nothing, 1) < 0 || dup2(nothing, 2) < 0) _exit(99);
-      execl((std::string(BLALM_BUILD_DIR) + "/blalm").c_str(), "blalm", "tokenize", "--input",
+      execl((testing::build_folder() + "/blalm").c_str(), "blalm", "tokenize", "--input",
             (folder.path / "a.txt").c_str(), "--tokenizer", (folder.path / "tokenizer.json").c_str(), "--out",
             out.c_str(), nullptr);
       _exit(99);

@@ -15,6 +15,7 @@
 
 #include "blalm/apps/train/checkpoint.h"
 #include "tests/apps/train_support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 TEST_CASE("a run leaves its folder as described") {
@@ -318,7 +319,7 @@ TEST_CASE("texts with commas stay whole, from TOML to the run's own config and t
 }
 
 TEST_CASE("the recipes of docs/results are settings that exist") {
-  const std::string recipe = "'" BLALM_SOURCE_DIR "/docs/results/nano-mlstm-muon.toml'";
+  const std::string recipe = "'" + testing::source_folder() + "/docs/results/nano-mlstm-muon.toml'";
   const Outcome o = run_blalm("train " + recipe + " --print-config");
   CHECK_MESSAGE(o.exit_code == 0, o.output);
   for (const std::string setting :

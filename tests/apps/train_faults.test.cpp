@@ -7,6 +7,7 @@
 #include "blalm/data/prepared.h"
 #include "blalm/data/token_data.h"
 #include "tests/apps/train_support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -276,7 +277,7 @@ TEST_SUITE("slow") {
         MESSAGE("not tested: no right to mount a file system");
         return;
       }
-      const Outcome o = testing::run_shell("unshare -m sh -c \"" + mount + "'" BLALM_BUILD_DIR "/blalm' " +
+      const Outcome o = testing::run_shell("unshare -m sh -c \"" + mount + "'" + testing::build_folder() + "/blalm' " +
                                            train_arguments(folder, "disk/run", settings) + " 2>&1; code=\\$?; cp -r " +
                                            folder / "disk/run" + " " + folder / "run" + "; exit \\$code\"");
       CHECK_MESSAGE(o.exit_code == 3, o.output);

@@ -13,6 +13,7 @@
 
 #include "blalm/core/rng.h"
 #include "tests/apps/train_support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -30,7 +31,7 @@ class Started {
     if (pipe(ends) != 0) throw std::runtime_error("pipe failed");
     fcntl(ends[1], F_SETPIPE_SZ, 4096);
     out_ = ends[0];
-    const std::string command = "exec '" BLALM_BUILD_DIR "/blalm' " + arguments + " </dev/null 2>&1";
+    const std::string command = "exec '" + testing::build_folder() + "/blalm' " + arguments + " </dev/null 2>&1";
     process_ = fork();
     if (process_ == 0) {
       dup2(ends[1], STDOUT_FILENO);

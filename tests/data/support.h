@@ -11,13 +11,16 @@
 #include "blalm/data/prepare.h"
 #include "blalm/data/text_source.h"
 #include "tests/engine/io/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm::test {
 
 inline std::filesystem::path golden_text(std::string_view name) {
-  return std::filesystem::path(BLALM_GOLDEN_DIR) / "text" / name;
+  return std::filesystem::path(testing::golden_folder()) / "text" / name;
 }
-inline std::filesystem::path samples() { return std::filesystem::path(BLALM_BUILD_DIR) / "share/blalm/samples"; }
+inline std::filesystem::path samples() {
+  return std::filesystem::path(testing::build_folder()) / "share/blalm/samples";
+}
 
 // For files that a test changes many times: cutting a file short and filling it again waits for the disk on some
 // filesystems, a new file does not.

@@ -7,6 +7,7 @@
 #include "blalm/core/error.h"
 #include "blalm/data/tokenizer/tokenizer.h"
 #include "tests/data/tokenizer_support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -130,7 +131,7 @@ TEST_CASE("any damage to a file is an error or another tokenizer") {
 }
 
 TEST_CASE("a file is written and read back the same") {
-  const auto folder = std::filesystem::path(BLALM_BUILD_DIR) / "test-tokenizer-files";
+  const auto folder = std::filesystem::path(testing::build_folder()) / "test-tokenizer-files";
   std::filesystem::create_directories(folder);
   const Tokenizer tokenizer = tiny_tokenizer();
   tokenizer.save(folder / "tokenizer.json");

@@ -8,6 +8,7 @@
 
 #include "blalm/data/tokenizer/tokenizer.h"
 #include "tests/data/tokenizer_support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -48,7 +49,7 @@ TEST_CASE("every variant gives the recorded ids, and so does its file written ba
 
 TEST_CASE("GPT-2's pair of files gives the same ids") {
   const Tokenizer tiny = testing::tiny_tokenizer();
-  const auto folder = std::filesystem::path(BLALM_BUILD_DIR) / "test-gpt2-files";
+  const auto folder = std::filesystem::path(testing::build_folder()) / "test-gpt2-files";
   std::filesystem::create_directories(folder);
   tiny.save_gpt2(folder);
   const Tokenizer pair = Tokenizer::load(folder);

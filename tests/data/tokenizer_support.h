@@ -8,10 +8,11 @@
 #include <string>
 
 #include "blalm/data/tokenizer/tokenizer.h"
+#include "tests/support/paths.h"
 
 namespace blalm::testing {
 
-inline const std::string kTokenizerFolder = std::string(BLALM_GOLDEN_DIR) + "/tokenizer";
+inline const std::string kTokenizerFolder = testing::golden_folder() + "/tokenizer";
 
 inline std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/paths.h"
+
 namespace {
 
 std::string read(const std::filesystem::path& path) {
@@ -38,7 +40,7 @@ std::vector<Snippet> snippets(const std::filesystem::path& document) {
 }  // namespace
 
 TEST_CASE("code quoted in docs/ is the code of the tree") {
-  const std::filesystem::path root = BLALM_SOURCE_DIR;
+  const std::filesystem::path root = testing::source_folder();
   int checked = 0;
   for (const auto& entry : std::filesystem::directory_iterator(root / "docs")) {
     if (entry.path().extension() != ".md") continue;
@@ -54,7 +56,7 @@ TEST_CASE("code quoted in docs/ is the code of the tree") {
 }
 
 TEST_CASE("files and folders that the documentation names exist") {
-  const std::filesystem::path root = BLALM_SOURCE_DIR;
+  const std::filesystem::path root = testing::source_folder();
   std::vector<std::filesystem::path> documents = {root / "README.md"};
   for (const auto& entry : std::filesystem::directory_iterator(root / "docs"))
     if (entry.path().extension() == ".md") documents.push_back(entry.path());
@@ -73,7 +75,7 @@ TEST_CASE("files and folders that the documentation names exist") {
 }
 
 TEST_CASE("every formula that a source cites has its section in docs/mathematics.md") {
-  const std::filesystem::path root = BLALM_SOURCE_DIR;
+  const std::filesystem::path root = testing::source_folder();
   std::set<std::string> sections;
   std::istringstream lines(read(root / "docs/mathematics.md"));
   const std::regex heading("^##+ §([0-9.]+) .*");

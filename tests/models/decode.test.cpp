@@ -9,6 +9,7 @@
 #include "blalm/core/pool.h"
 #include "blalm/io/safetensors.h"
 #include "tests/models/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -26,7 +27,9 @@ Tensor at_position(const Tensor& all, std::int64_t t) {
 
 Tensor column(const Tensor& ids, std::int64_t t) { return columns(ids, t, t + 1).reshape({ids.dim(0)}); }
 
-std::filesystem::path state_file() { return std::filesystem::path(BLALM_BUILD_DIR) / "decode-state.safetensors"; }
+std::filesystem::path state_file() {
+  return std::filesystem::path(testing::build_folder()) / "decode-state.safetensors";
+}
 
 // Prefills in the given pieces and then steps, comparing with the parallel logits at each position that has some.
 void check_decoding(LanguageModel& model, const std::vector<std::int64_t>& pieces, double tolerance,

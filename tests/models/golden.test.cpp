@@ -9,6 +9,7 @@
 #include "blalm/kernels/kernel.h"
 #include "blalm/models/config_json.h"
 #include "tests/models/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 using namespace test;
 
 std::vector<std::filesystem::path> golden_models() {
-  std::vector<std::filesystem::path> folders = {BLALM_GOLDEN_DIR}, files;
+  std::vector<std::filesystem::path> folders = {testing::golden_folder()}, files;
   if (const char* other = std::getenv("BLALM_GOLDEN")) folders.emplace_back(other);
   for (const auto& folder : folders)
     for (const auto& entry : std::filesystem::directory_iterator(folder))
@@ -62,7 +63,7 @@ TEST_CASE("golden models") {
 
 TEST_CASE("golden models, in every form of the mLSTM, recomputed, on plain kernels") {
   const SafetensorsFile file =
-      SafetensorsFile::open(std::filesystem::path(BLALM_GOLDEN_DIR) / "model-full.safetensors");
+      SafetensorsFile::open(std::filesystem::path(testing::golden_folder()) / "model-full.safetensors");
   for (const auto form : {ops::MlstmForm::recurrent, ops::MlstmForm::parallel, ops::MlstmForm::chunkwise})
     compare(file, {.precision = {}, .mlstm_form = form}, DType::f64, 2e-6);
   compare(file, {.precision = {}, .recompute = true}, DType::f32, 1e-4);

@@ -10,6 +10,7 @@
 #include "blalm/io/safetensors.h"
 #include "blalm/models/config_json.h"
 #include "tests/models/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -18,7 +19,7 @@ using namespace test;
 namespace fs = std::filesystem;
 
 struct Folder {
-  fs::path path = fs::path(BLALM_BUILD_DIR) / "model-folder-test" / "inner";
+  fs::path path = fs::path(testing::build_folder()) / "model-folder-test" / "inner";
   Folder() { fs::remove_all(path.parent_path()); }
   ~Folder() { fs::remove_all(path.parent_path()); }
 };

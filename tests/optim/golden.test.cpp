@@ -3,6 +3,7 @@
 #include "blalm/io/safetensors.h"
 #include "blalm/optim/optimizer.h"
 #include "tests/optim/support.h"
+#include "tests/support/paths.h"
 
 namespace blalm {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 // Largest relative error over all steps and parameters. The files hold float64 results rounded to f32, so that f64
 // parameters must agree to that rounding.
 double worst_error(const char* file_name, OptimizerKind kind, DType dtype) {
-  const auto file = SafetensorsFile::open(std::string(BLALM_GOLDEN_DIR) + "/" + file_name);
+  const auto file = SafetensorsFile::open(testing::golden_folder() + "/" + file_name);
   std::vector<test::Description> list;
   for (const auto& [name, info] : file.tensors())
     if (name.starts_with("param/")) {

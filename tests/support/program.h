@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "tests/support/paths.h"
+
 namespace blalm::testing {
 
 struct Outcome {
@@ -36,7 +38,7 @@ inline constexpr const char* kStandardError = "2>&1 >/dev/null </dev/null";
 // `redirections` say otherwise. `before` goes before the program in the same shell: "ulimit -f 20; ".
 inline Outcome run_blalm(const std::string& arguments, const std::string& redirections = kBothStreams,
                          const std::string& before = "") {
-  return run_shell(before + "'" + BLALM_BUILD_DIR + "/blalm' " + arguments + " " + redirections);
+  return run_shell(before + "'" + testing::build_folder() + "/blalm' " + arguments + " " + redirections);
 }
 
 }  // namespace blalm::testing

@@ -12,6 +12,7 @@
 #include "blalm/core/error.h"
 #include "tests/engine/io/safetensors_bytes.h"
 #include "tests/engine/io/support.h"
+#include "tests/support/paths.h"
 
 using namespace blalm;
 using namespace blalm::test;
@@ -60,7 +61,7 @@ double dot(const Tensor& a, const Tensor& b) {
 }
 
 SafetensorsFile golden(std::string_view name) {
-  return SafetensorsFile::open(std::filesystem::path(BLALM_GOLDEN_DIR) / name);
+  return SafetensorsFile::open(std::filesystem::path(testing::golden_folder()) / name);
 }
 
 }  // namespace
