@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
+#include <optional>
 #include <set>
 #include <system_error>
 
@@ -96,9 +98,39 @@ void remove_old_shards(const fs::path& folder, const PreparedData& data) {
   }
 }
 
+[[noreturn]] void refuse(const fs::path& folder) {
+  throw DataError(expected_got("data", fmt::format("'{}' new, or with the same data in it", folder.string()),
+                               "other prepared data", "name another folder, or replace it with --replace"));
+}
+
+// Nothing when there is none that can be read.
+std::optional<PreparedData> data_in(const fs::path& folder) {
+  try {
+    return read_prepared(folder);
+  } catch (const DataError&) {
+    return {};
+  }
+}
+
+bool has_same_settings(const PreparedData& there, const PrepareOptions& options) {
+  return there.separator == options.separator && there.settings == options.settings;
+}
+
+bool has_same_tokens(const PreparedData& a, const PreparedData& b) {
+  const auto same = [&](Part p) {
+    return std::ranges::equal(a.part(p).shards, b.part(p).shards, {}, &ShardInfo::checksum, &ShardInfo::checksum);
+  };
+  return a.tokenizer == b.tokenizer && same(Part::train) && same(Part::valid);
+}
+
 void put_in_place(const fs::path& staging, const OwnedFolder& owned, const PreparedData& data,
                   const PrepareOptions& options) {
   const fs::path& folder = owned.path();
+  if (!options.replace && is_prepared(folder)) {
+    const std::optional<PreparedData> there = data_in(folder);
+    if (!there || !has_same_settings(*there, options) || !has_same_tokens(*there, data)) refuse(folder);
+    return;
+  }
   std::error_code error;
   fs::remove(folder / "data.json", error);
   for (const PreparedPart* part : {&data.train, &data.valid})
@@ -187,6 +219,12 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
   put_in_place(staging.path(), folder, data, options);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return report;
+}
+
+void refuse_other_data(const fs::path& folder, const PrepareOptions& options) {
+  if (options.replace || !is_prepared(folder)) return;
+  if (const std::optional<PreparedData> there = data_in(folder); !there || !has_same_settings(*there, options))
+    refuse(folder);
 }
 
 void read_training_text(const std::vector<SourcePlan>& plan, const TextOptions& text, Separator separator,

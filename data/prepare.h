@@ -26,6 +26,8 @@ struct PrepareOptions {
   TextOptions text;
   std::map<std::string, std::string> settings;  // for data.json
   std::int64_t shard_tokens = kShardTokens;
+  // Whether other data in the folder may go. If not, it is a DataError, and the same data is left as it is.
+  bool replace = true;
   // Called now and then on the calling thread; may throw to stop.
   std::function<void(const PrepareProgress&)> progress;
   // Called when the shards are in the folder, before data.json is: writes what belongs beside them.
@@ -52,6 +54,9 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
 // throws.
 PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& encoder,
                       const std::filesystem::path& folder, const PrepareOptions& options = {});
+
+// Before the work: the DataError of a folder whose data must not be replaced, as far as its settings tell.
+void refuse_other_data(const std::filesystem::path& folder, const PrepareOptions& options);
 
 // Gives the training lines of the plan, some megabytes at a time: for the training of a tokenizer. What an encoder will
 // be given at once is one text here.

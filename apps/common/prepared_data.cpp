@@ -36,11 +36,12 @@ Tokenizer train_tokenizer(const DataConfig& config, const std::vector<SourcePlan
 
 }  // namespace
 
-ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progress, void (*stop)()) {
+ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progress, void (*stop)(), bool replace) {
   if (config.train.size() == 1 && is_prepared(config.train[0])) {
     if (!config.tokenizer.empty())
       throw ConfigError(expected_got("data.tokenizer", "none, for prepared data has its own", config.tokenizer));
-    return {config.train[0], Tokenizer::load(config.train[0]), 0, std::nullopt, {}, nullptr};
+    auto read = std::make_unique<ReadFolder>(config.train[0], "data");
+    return {config.train[0], Tokenizer::load(config.train[0]), 0, std::nullopt, {}, nullptr, std::move(read)};
   }
   if (config.train.empty()) {
     config.train = sample_files(samples_folder(), Part::train);
@@ -51,18 +52,20 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   auto owned = std::make_unique<OwnedFolder>(folder, "data");  // now, not after the tokenizer
   const auto start = std::chrono::steady_clock::now();
   const bool given = !config.tokenizer.empty();
-  Tokenizer tokenizer = given ? Tokenizer::load(config.tokenizer) : train_tokenizer(config, plan, progress, stop);
-  const double tokenizer_seconds = given ? 0 : seconds_since(start);
-
   PrepareOptions options;
+  options.replace = replace;
   options.separator = config.separator;
   options.text = config.corpus_options().text;
   const Fields fields = config.fields();
   for (const std::string key : kTextKeys) {
-    const bool said_apart = key == "separator",
-               unused = (key == "valid_share" && !config.valid.empty()) || (key == "vocab_size" && given);
+    const bool said_apart = key == "separator", of_split = key == "valid_share" || key == "split_seed",
+               unused = (of_split && !config.valid.empty()) || (key == "vocab_size" && given);
     if (!said_apart && !unused) options.settings[key] = fields.at("data." + key).get();
   }
+  refuse_other_data(folder, options);
+  Tokenizer tokenizer = given ? Tokenizer::load(config.tokenizer) : train_tokenizer(config, plan, progress, stop);
+  const double tokenizer_seconds = given ? 0 : seconds_since(start);
+
   options.progress = [&](const PrepareProgress& p) {
     if (stop != nullptr) stop();
     progress.update(fmt::format("tokens: {} from {} words", human_count(static_cast<double>(p.tokens)),
@@ -72,7 +75,8 @@ ReadyData ready_data(DataConfig config, const fs::path& folder, Progress& progre
   options.write_beside = [&](const fs::path& into) { tokenizer.save(into / "tokenizer.json"); };
   PrepareReport report = prepare(plan, encoder_of(tokenizer, config.bos, config.eos), *owned, options);
   progress.clear();
-  return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report), std::move(left_out), std::move(owned)};
+  return {folder, std::move(tokenizer), tokenizer_seconds, std::move(report), std::move(left_out), std::move(owned),
+          nullptr};
 }
 
 }  // namespace blalm

@@ -21,13 +21,14 @@ struct ReadyData {
   std::optional<PrepareReport> report;          // when the folder was prepared now
   std::vector<std::filesystem::path> left_out;  // of input folders: files that are not text by their names, and folders
   std::unique_ptr<OwnedFolder> owned;           // `folder` when it was prepared now: a new one goes unless it is kept
+  std::unique_ptr<ReadFolder> read;             // `folder` when it was prepared before: nobody writes there meanwhile
 };
 
 // data.train naming one prepared folder: opens it. Else prepares the text (that which comes with blalm when there is
 // none) into `folder`, with the tokenizer of data.tokenizer or one trained on the training text; tokenizer.json goes
 // into the folder. Throws what reading, tokenizing and writing throw; `stop` is asked now and then and may throw as
-// well.
+// well; `replace` is that of PrepareOptions.
 ReadyData ready_data(DataConfig config, const std::filesystem::path& folder, Progress& progress,
-                     void (*stop)() = nullptr);
+                     void (*stop)() = nullptr, bool replace = true);
 
 }  // namespace blalm

@@ -27,11 +27,12 @@ void stop_if_asked() {
 struct Request {
   DataConfig data;
   fs::path out;
+  bool replace = false;
 };
 
 // What has an option of its own is told there; how blocks are read is a matter of training.
 bool shapes_text(const Field& f) {
-  return std::ranges::find(kTextKeys, f.key) != std::end(kTextKeys) ? f.key != "vocab_size" : f.key == "seed";
+  return std::ranges::find(kTextKeys, f.key) != std::end(kTextKeys) && f.key != "vocab_size";
 }
 
 Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input, const std::vector<std::string>& valid,
@@ -39,9 +40,12 @@ Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input
   Request r;
   apply_settings(settings, r.data.fields());
   for (const Setting& s : settings)
-    if (s.path == "data.seq" || s.path == "data.shuffle")
-      throw ConfigError(
-          expected_got("blalm tokenize", "settings that shape prepared text", s.origin, "it is one of blalm train"));
+    if (s.path == "data.seq" || s.path == "data.shuffle" || s.path == "data.seed")
+      throw ConfigError(expected_got("blalm tokenize", "settings that shape prepared text", s.origin,
+                                     s.path == "data.seed"
+                                         ? "it is one of blalm train; data.split_seed draws the lines "
+                                           "that are held out"
+                                         : "it is one of blalm train"));
   const auto put = [](std::vector<std::string>& into, const std::vector<std::string>& values, const char* option) {
     if (values.empty()) return;
     if (!into.empty())
@@ -55,6 +59,7 @@ Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input
     if (is_prepared(entry)) throw DataError(expected_got("--input", "files of text", "prepared data, '" + entry + "'"));
   if (!parsed.has("out")) throw ConfigError(expected_got("blalm tokenize", "--out DIR", "none", "see --help"));
   r.out = parsed.text("out");
+  r.replace = parsed.has("replace");
   if (parsed.has("tokenizer")) r.data.tokenizer = parsed.text("tokenizer");
   if (parsed.has("vocab-size")) {
     if (!r.data.tokenizer.empty())
@@ -71,7 +76,7 @@ ExitCode prepare_folder(const Request& request) {
   try {
     Progress progress;
     progress.update("reading");
-    const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked);
+    const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked, request.replace);
     data.owned->keep();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     write_aside(summary(data, request.data, seconds.count()));
@@ -89,7 +94,7 @@ ExitCode run(int argc, char** argv) {
                 "Prepares text for training: trains a tokenizer or takes one, and writes token shards, data.json and "
                 "tokenizer.json into a folder.",
                 "tokenize --input corpus/*.txt.xz --valid dev/*.txt --vocab-size 8k --out data/babylm"};
-  page.settings = "Settings of the data, beside the options above:\n" + fields_help(defaults.fields(), shapes_text);
+  add_settings(page, "Settings of the data, beside the options above:", defaults.fields(), shapes_text);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
   const std::vector<std::string> input = take_list(arguments, "input"), valid = take_list(arguments, "valid");
@@ -99,10 +104,11 @@ ExitCode run(int argc, char** argv) {
       "input",
       "training text: files, also .jsonl, .xz, .gz, .zst, or folders of them; FILE:1M takes the first "
       "million words",
-      text(), "FILE...")("valid", "validation text, in the same way (default: a share of the training lines)", text(),
-                         "FILE...")("vocab-size", "tokens of the tokenizer that is trained (default: 8000)", text(),
-                                    "N")("tokenizer", "a tokenizer.json, or a folder that holds one, to use instead",
-                                         text(), "FILE")("out", "folder to write", text(), "DIR");
+      text(),
+      "FILE...")("valid", "validation text, in the same way (default: a share of the training lines)", text(),
+                 "FILE...")("vocab-size", "tokens of the tokenizer that is trained (default: 8000)", text(), "N")(
+      "tokenizer", "a tokenizer.json, or a folder that holds one, to use instead", text(), "FILE")(
+      "out", "folder to write", text(), "DIR")("replace", "other data that is in that folder");
   const ParsedOptions parsed = parse_options(options, page, std::move(arguments));
   if (parsed.help) return ExitCode::kDone;
   refuse_positional(parsed, page);

@@ -57,8 +57,10 @@ bool OwnedFolder::lock() {
   if (lock_ < 0) cannot_write(last_error());
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     made_.clear();  // whoever has it needs it
+    const bool is_read = ::flock(lock_, LOCK_SH | LOCK_NB) == 0;
     throw DataError(expected_got(where_, fmt::format("'{}' for this process alone", path_.string()),
-                                 "another process that writes there", "wait for it, or name another folder"));
+                                 is_read ? "another process that reads it" : "another process that writes there",
+                                 "wait for it, or name another folder"));
   }
   // Who had the lock before may have removed the folder: then this is the lock of one that has no name any more.
   struct stat locked {
@@ -70,6 +72,8 @@ bool OwnedFolder::lock() {
   return false;
 }
 
+void OwnedFolder::share() { ::flock(lock_, LOCK_SH | LOCK_NB); }
+
 void OwnedFolder::release() noexcept {
   std::error_code ignored;
   for (std::size_t i = made_.size(); i-- > 0;) {
@@ -80,6 +84,18 @@ void OwnedFolder::release() noexcept {
   }
   made_.clear();
   if (lock_ >= 0) ::close(std::exchange(lock_, -1));
+}
+
+ReadFolder::ReadFolder(const fs::path& path, const std::string& where)
+    : lock_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (lock_ < 0 || ::flock(lock_, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(std::exchange(lock_, -1));
+  throw DataError(expected_got(where, fmt::format("'{}' at rest", path.string()), "another process that writes there",
+                               "wait for it"));
+}
+
+ReadFolder::~ReadFolder() {
+  if (lock_ >= 0) ::close(lock_);
 }
 
 }  // namespace blalm

@@ -1,4 +1,5 @@
 // Folders that one process writes into: made if need be, locked against others, and gone again unless they are kept.
+// And folders that any number of processes read, which none may write into meanwhile.
 #pragma once
 
 #include <filesystem>
@@ -21,6 +22,8 @@ class OwnedFolder {
 
   const std::filesystem::path& path() const { return path_; }
   void keep() { made_.clear(); }
+  // Done with writing: from now on others may read it (ReadFolder), and still nobody else may write.
+  void share();
   // The DataError for what cannot be done in the folder.
   [[noreturn]] void cannot_write(const std::error_code& error) const;
 
@@ -34,6 +37,19 @@ class OwnedFolder {
   std::string where_;
   std::vector<std::filesystem::path> made_;  // from above
   int lock_ = -1;                            // the folder itself
+};
+
+// A folder that is read: while one of these lives, there is no OwnedFolder of it (where the file system has locks).
+class ReadFolder {
+ public:
+  // DataError, with `where` in front, when an OwnedFolder has it. One that cannot be opened is left to who reads it.
+  ReadFolder(const std::filesystem::path& path, const std::string& where);
+  ~ReadFolder();
+  ReadFolder(const ReadFolder&) = delete;
+  ReadFolder& operator=(const ReadFolder&) = delete;
+
+ private:
+  int lock_ = -1;
 };
 
 }  // namespace blalm

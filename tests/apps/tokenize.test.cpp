@@ -177,9 +177,9 @@ TEST_CASE("a vocabulary larger than the text supports is said, not an error") {
 
 TEST_CASE("tokenize --help lists the settings that shape text, and no other") {
   const std::string help = run_blalm("tokenize --help").output;
-  for (const char* key : {"words", "separator", "bos", "eos", "valid_share", "json_field", "strip_lines", "seed"})
+  for (const char* key : {"words", "separator", "bos", "eos", "valid_share", "json_field", "strip_lines", "split_seed"})
     CHECK_MESSAGE(contains(help, std::string("--data.") + key + " "), key);
-  for (const char* key : {"train", "valid", "tokenizer", "vocab_size", "seq", "shuffle"})
+  for (const char* key : {"train", "valid", "tokenizer", "vocab_size", "seq", "shuffle", "seed"})
     CHECK_MESSAGE(!contains(help, std::string("--data.") + key + " "), key);
 }
 
@@ -221,25 +221,57 @@ TEST_CASE("tokenize says what is wrong, and leaves no folder behind") {
   }
 }
 
-TEST_CASE("tokenize refuses prepared data as its input, and may write over older data") {
+TEST_CASE("tokenize refuses prepared data as its input, and replaces other data only when it is told to") {
   const Folder folder;
+  const auto tokenize = [&](const std::string& more) {
+    return run_blalm("tokenize --input " + folder / "a.txt" + " --vocab-size 300 --out " + folder / "out" + " " + more);
+  };
   write(folder.path / "a.txt", testing::sentences(200));
-  const std::string out = " --vocab-size 300 --out " + folder / "out";
-  CHECK(run_blalm("tokenize --input " + folder / "a.txt" + out).exit_code == 0);
+  CHECK(tokenize("").exit_code == 0);
   CHECK(run_blalm("tokenize --input " + folder / "out" + " --out " + folder / "again").exit_code == 3);
+  const auto first = contents_of(folder.path / "out");
+  const auto written = fs::last_write_time(folder.path / "out" / "train-00000.bin");
+  // The same again is no harm, and is not written again.
+  CHECK(tokenize("").exit_code == 0);
+  CHECK(fs::last_write_time(folder.path / "out" / "train-00000.bin") == written);
+  const auto check_refused = [&](const std::string& more) {
+    const Outcome o = tokenize(more);
+    CAPTURE(more);
+    CHECK(o.exit_code == 3);
+    CHECK_MESSAGE(contains(o, "[data] expected '" + (folder.path / "out").string() + "' new, or with the same data"),
+                  o.output);
+    CHECK_MESSAGE(contains(o, "--replace"), o.output);
+    CHECK(contents_of(folder.path / "out") == first);
+  };
+  // Other settings, another vocabulary, another tokenizer, other text.
+  testing::small_tokenizer().save(folder.path / "tokenizer.json");
+  for (const std::string more : {"--data.valid_share 0", "--data.split_seed 1", "--data.separator none",
+                                 "--vocab-size 280", "--data.strip_lines true"})
+    check_refused(more);
+  write(folder.path / "a.txt", testing::sentences(200, 4));
+  check_refused("");
   write(folder.path / "a.txt", testing::sentences(300));
-  CHECK(run_blalm("tokenize --input " + folder / "a.txt" + " --data.valid_share 0" + out).exit_code == 0);
+  check_refused("");
+  CHECK(tokenize("--data.valid_share 0 --replace").exit_code == 0);
   CHECK(read_prepared(folder.path / "out").train.words() == 1500);
-  // A failure leaves a folder that was there, but nothing in it that could be opened.
-  write(folder.path / "plain.json", "{}");
-  CHECK(run_blalm("tokenize --input " + folder / "a.txt:0").exit_code == 2);
+
+  // What a run reads stays, whatever is asked for; so does what cannot be read as data.
+  const int reader = open((folder.path / "out").c_str(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(flock(reader, LOCK_SH | LOCK_NB) == 0);
+  const Outcome in_use = tokenize("--replace");
+  CHECK(in_use.exit_code == 3);
+  CHECK_MESSAGE(contains(in_use, "for this process alone, got another process that reads it"), in_use.output);
+  close(reader);
+  write(folder.path / "out" / "data.json", "{}");
+  CHECK(tokenize("--data.valid_share 0").exit_code == 3);
+  CHECK(tokenize("--data.valid_share 0 --replace").exit_code == 0);
 }
 
 TEST_CASE("two programs at once on one folder: the second is refused in one line, and nothing is lost or mixed") {
   const Folder folder;
   std::map<std::string, std::map<std::string, std::string>> alone;
   const auto arguments = [&](const std::string& text, const std::string& out) {
-    return "tokenize --input " + folder / (text + ".txt") + " --vocab-size 300 --out " + folder / out;
+    return "tokenize --input " + folder / (text + ".txt") + " --vocab-size 300 --replace --out " + folder / out;
   };
   for (const std::string text : {"a", "b"}) {
     write(folder.path / (text + ".txt"), testing::sentences(text == "a" ? 20'000 : 30'000, text == "a" ? 1 : 2));
@@ -318,7 +350,7 @@ TEST_CASE("Ctrl-C leaves earlier data as it was, and says so") {
   const Folder folder;
   write(folder.path / "a.txt", testing::sentences(100));
   write(folder.path / "b.txt", testing::sentences(300000, 2));
-  const std::string out = " --vocab-size 300 --out " + folder / "out";
+  const std::string out = " --vocab-size 300 --replace --out " + folder / "out";
   REQUIRE(run_blalm("tokenize --input " + folder / "a.txt" + out).exit_code == 0);
   const auto files = [&] { return contents_of(folder.path / "out"); };
   const auto before = files();

@@ -113,6 +113,26 @@ TEST_CASE("a signal during the preparation of the text leaves nothing") {
   }
 }
 
+TEST_CASE("data that a live run reads is read by others too, and replaced by nobody") {
+  const Folder folder;
+  const std::string tokenize = "tokenize --input " + testing::text_file(folder) + " --vocab-size 300 --out ";
+  REQUIRE(run_blalm(tokenize + folder / "data").exit_code == 0);
+  // Prepared before, and of the run's own.
+  for (const std::string run : {"a", "b"}) {
+    const std::string data = folder / (run == "a" ? "data" : "b/data");
+    Started started(train_arguments(folder, run, kManyLines + (run == "a" ? "--data.train " + data : "")));
+    REQUIRE(started.wait_until([&] { return started.written() > 1500; }));
+    const Outcome replacing = run_blalm(tokenize + data + " --replace --data.valid_share 0");
+    CHECK(replacing.exit_code == 3);
+    CHECK_MESSAGE(contains(replacing, "got another process that reads it"), replacing.output);
+    const Outcome reading = run_blalm(train_arguments(folder, "r" + run, "--optim.steps 1 --data.train " + data));
+    CHECK_MESSAGE(reading.exit_code == 0, reading.output);
+    started.kill(SIGKILL);
+    started.finish();
+    CHECK(run_blalm(tokenize + data + " --replace --data.valid_share 0").exit_code == 0);
+  }
+}
+
 TEST_SUITE("slow") {
   TEST_CASE("killed at any moment, a run resumes with the bits of one never stopped") {
     const Folder folder;

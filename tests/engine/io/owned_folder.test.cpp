@@ -61,6 +61,27 @@ TEST_CASE("a folder has one owner at a time, and who is refused takes nothing aw
   CHECK(folder.listing().empty());
 }
 
+TEST_CASE("a folder that is read has no owner, and one that is owned no readers until it is shared") {
+  TempFolder folder;
+  std::optional<OwnedFolder> owner(std::in_place, folder / "a", "here");
+  const auto reads = [&] { return message_of<DataError>([&] { const ReadFolder read(folder / "a", "here"); }); };
+  CHECK(reads() == "[here] expected '" + (folder / "a").string() +
+                       "' at rest, got another process that writes there "
+                       "(wait for it)");
+  owner->keep();
+  owner->share();
+  CHECK(reads() == "nothing was thrown");
+  owner.reset();
+  {
+    const ReadFolder one(folder / "a", "here"), another(folder / "a", "here");
+    CHECK(refusal(folder / "a") == "[here] expected '" + (folder / "a").string() +
+                                       "' for this process alone, got another process that reads it (wait for it, or "
+                                       "name another folder)");
+  }
+  CHECK(refusal(folder / "a") == "nothing was thrown");
+  const ReadFolder nowhere(folder / "nowhere", "here");
+}
+
 TEST_CASE("a folder that cannot be written is named with the reason, and what was made on the way goes") {
   TempFolder folder;
   write_plainly(folder / "file", "");
