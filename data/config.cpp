@@ -9,10 +9,14 @@ Fields DataConfig::fields() {
   f.add("train", train,
         "training text: files (.txt, .jsonl, also .xz, .gz, .zst; FILE:1M for its first million words), folders of "
         "them, or one folder of prepared data; none: the text that comes with blalm")
-      .takes("PATH,...");
-  f.add("valid", valid, "validation text, as for train; none: valid_share of the training text").takes("PATH,...");
+      .takes("PATH,...")
+      .when_resumed(OnResume::of_data);
+  f.add("valid", valid, "validation text, as for train; none: valid_share of the training text")
+      .takes("PATH,...")
+      .when_resumed(OnResume::of_data);
   f.add("tokenizer", tokenizer, "tokenizer.json, or a folder that holds one; none: one is trained on the training text")
-      .takes("PATH");
+      .takes("PATH")
+      .when_resumed(OnResume::of_data);
   f.add("vocab_size", vocab_size, "tokens of a tokenizer that is trained here").at_least(259).at_most(1 << 24);
   f.add("words", words, "words of training text in all, taken from the files in proportion; 0: all").at_least(0);
   f.add("seq", seq, "tokens a block: the context length in training").at_least(2).at_most(1 << 20);
@@ -22,9 +26,10 @@ Fields DataConfig::fields() {
   f.add("valid_share", valid_share, "share of the training lines held out when valid is empty")
       .at_least(0)
       .at_most(0.5);
+  f.add("split_seed", split_seed, "draws the lines that are held out");
   f.add("json_field", json_field, "the field of JSON Lines files that holds the text");
   f.add("strip_lines", strip_lines, "leave out the white space at both ends of each line or JSON text");
-  f.add("seed", seed, "draws the held-out lines and the order of the blocks");
+  f.add("seed", seed, "draws the order of the blocks");
   f.add("shuffle", shuffle, "a new order of the blocks every epoch");
   return f;
 }
@@ -33,7 +38,7 @@ CorpusOptions DataConfig::corpus_options() const {
   CorpusOptions options;
   options.words = words == 0 ? kAllWords : words;
   options.valid_share = valid_share;
-  options.seed = seed;
+  options.seed = split_seed;
   options.text.json_field = json_field;
   options.text.strip_lines = strip_lines;
   return options;

@@ -13,8 +13,8 @@
 namespace blalm {
 
 // The keys of [data] that shape prepared text; the others say where text is and how it is read in training.
-inline constexpr const char* kTextKeys[] = {"vocab_size", "words",       "separator",  "bos",
-                                            "eos",        "valid_share", "json_field", "strip_lines"};
+inline constexpr const char* kTextKeys[] = {"vocab_size",  "words",      "separator",  "bos",        "eos",
+                                            "valid_share", "split_seed", "json_field", "strip_lines"};
 
 struct DataConfig {
   std::vector<std::string> train;  // sources.h, or one folder of prepared data
@@ -27,6 +27,7 @@ struct DataConfig {
   std::string bos = "<s>";
   std::string eos = "</s>";
   double valid_share = 0.05;
+  std::uint64_t split_seed = 0;
   std::string json_field = "text";
   bool strip_lines = false;
   std::uint64_t seed = 0;

@@ -84,7 +84,8 @@ Fields ModelConfig::fields() {
   Fields f("model");
   f.add("vocab_size", vocab_size, "tokens in the vocabulary; in training those of the tokenizer")
       .at_least(1)
-      .at_most(kMany);
+      .at_most(kMany)
+      .when_resumed(OnResume::of_data);
   f.add("hidden_size", hidden_size, "width of the residual stream").at_least(1).at_most(kMany);
   f.add("num_hidden_layers", num_hidden_layers, "layers").at_least(1).at_most(kManyLayers);
   f.add("num_attention_heads", num_attention_heads, "heads of the mixer").at_least(1).at_most(kMany);

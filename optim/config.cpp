@@ -24,7 +24,7 @@ Fields OptimConfig::fields() {
   f.add("gates_in_adamw", gates_in_adamw, "give the gate matrices to AdamW even under Muon");
   f.add("clip", clip, "largest global gradient norm, 0 = no clipping").at_least(0);
   f.add("schedule", schedule, {"cosine", "linear", "wsd", "constant"}, "learning rate over time, after the warm-up");
-  f.add("steps", steps, "optimiser steps, 0 = from data and epochs").at_least(0);
+  f.add("steps", steps, "optimiser steps, 0 = from data and epochs").at_least(0).when_resumed(OnResume::lengthens);
   f.add("warmup", warmup, "steps of linear warm-up, or a share of all steps");
   f.add("decay", decay, "wsd: steps of the final decay, or a share of all steps");
   f.add("min_lr", min_lr, "cosine, wsd: final learning rate, or a share of lr");

@@ -11,7 +11,7 @@ namespace blalm::bench {
 
 ParsedOptions parse(const BenchPage& bench, Workload& workload, std::vector<std::string> arguments) {
   HelpPage page = bench.page;
-  page.settings = "Settings, which the options above have set before:\n" + fields_help(bench.settings);
+  add_settings(page, "Settings, which the options above have set before:", bench.settings);
   const std::vector<Setting> settings = take_flags(arguments, bench.settings);
   cxxopts::Options options = make_options(page);
   add_field_options(options, bench.fields);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "blalm/apps/common/output.h"
 #include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
@@ -21,11 +23,26 @@ std::vector<std::string> names_of(const cxxopts::Options& options) {
 
 std::string where(const HelpPage& page) { return "blalm " + page.command; }
 
+// The settings that end with this name, with _ or - in it: --lr means --optim.lr.
+std::vector<std::string> settings_that_end_with(std::string name, const HelpPage& page) {
+  std::ranges::replace(name, '-', '_');
+  std::vector<std::string> found;
+  for (const std::string& path : page.paths)
+    if (path.substr(path.rfind('.') + 1) == name) found.push_back("--" + path);
+  return found;
+}
+
 // "[blalm check] expected a known option, got --tolerence (did you mean --tolerance?)"
 [[noreturn]] void refuse(const cxxopts::Options& options, const HelpPage& page, std::string_view name) {
-  const std::string near = nearest(name, names_of(options));
-  throw ConfigError(expected_got(where(page), "a known option", fmt::format("--{}", name),
-                                 near.empty() || near == name ? "see --help" : "did you mean --" + near + "?"));
+  std::vector<std::string> meant = settings_that_end_with(std::string(name), page);
+  if (meant.empty()) {
+    std::vector<std::string> known = names_of(options);
+    known.insert(known.end(), page.paths.begin(), page.paths.end());
+    if (const std::string near = nearest(name, known); !near.empty() && near != name) meant = {"--" + near};
+  }
+  throw ConfigError(
+      expected_got(where(page), "a known option", fmt::format("--{}", name),
+                   meant.empty() ? "see --help" : fmt::format("did you mean {}?", fmt::join(meant, " or "))));
 }
 
 void print_help(const cxxopts::Options& options, const HelpPage& page) {
@@ -88,6 +105,14 @@ ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, std
 void refuse_positional(const ParsedOptions& parsed, const HelpPage& page) {
   if (!parsed.positional.empty())
     throw ConfigError(expected_got(where(page), "options only", parsed.positional[0], "see --help"));
+}
+
+void give_value(std::vector<std::string>& arguments, const std::string& name, const std::string& value) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const bool alone =
+        i + 1 == arguments.size() || arguments[i + 1].starts_with("-") || arguments[i + 1].ends_with(".toml");
+    if (arguments[i] == "--" + name && alone) arguments[i] += "=" + value;
+  }
 }
 
 std::vector<std::string> take_list(std::vector<std::string>& arguments, const std::string& name) {

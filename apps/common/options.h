@@ -11,11 +11,12 @@
 namespace blalm {
 
 struct HelpPage {
-  std::string command;      // "check"
-  std::string arguments;    // "FILE..."
-  std::string description;  // one or two sentences
-  std::string example;      // one command line, without "blalm "
-  std::string settings{};   // what stands between the options and the example, as fields_help() gives it
+  std::string command;               // "check"
+  std::string arguments;             // "FILE..."
+  std::string description;           // one or two sentences
+  std::string example;               // one command line, without "blalm "
+  std::string settings{};            // what stands between the options and the example, as fields_help() gives it
+  std::vector<std::string> paths{};  // of these settings, "optim.lr", for an unknown option
 };
 
 // An Options object for a command with --help added.
@@ -40,6 +41,10 @@ ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, int
 ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, std::vector<std::string> arguments);
 // ConfigError when there are positional arguments.
 void refuse_positional(const ParsedOptions& parsed, const HelpPage& page);
+
+// Gives an option that may stand alone its value: "--resume" becomes "--resume=auto" where no value follows it, that
+// is, another option, a file CONFIG.toml or nothing.
+void give_value(std::vector<std::string>& arguments, const std::string& name, const std::string& value);
 
 // Takes an option with a list of values, "--input A B C" or "--input=A", out of the arguments: all that follow it up to
 // the next option. ConfigError when nothing follows.

@@ -174,4 +174,11 @@ std::string fields_help(const Fields& fields, const std::function<bool(const Fie
   return text;
 }
 
+void add_settings(HelpPage& page, const std::string& title, const Fields& fields,
+                  const std::function<bool(const Field&)>& wanted) {
+  page.settings = title + "\n" + fields_help(fields, wanted);
+  for (const Field& f : fields.list())
+    if (!wanted || wanted(f)) page.paths.push_back(f.path());
+}
+
 }  // namespace blalm

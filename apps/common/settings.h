@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "blalm/apps/common/options.h"
 #include "blalm/core/fields.h"
 
 namespace blalm {
@@ -38,5 +39,8 @@ std::string take(std::vector<Setting>& settings, const std::string& path, const 
 // For --help: one line a field, "--optim.lr X   peak learning rate (0.001)". N stands for an integer, X for a number,
 // BOOL for true or false. Only those that are `wanted`.
 std::string fields_help(const Fields& fields, const std::function<bool(const Field&)>& wanted = {});
+// Puts them onto a page, after the title.
+void add_settings(HelpPage& page, const std::string& title, const Fields& fields,
+                  const std::function<bool(const Field&)>& wanted = {});
 
 }  // namespace blalm

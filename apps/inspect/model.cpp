@@ -58,9 +58,11 @@ ExitCode run(int argc, char** argv) {
                 "Prints a model as a tree: names, shapes, roles, counts, bytes, operations a token. Weights are not "
                 "read and take no memory.",
                 "inspect model --preset full --size nano --vocab-size 8000 --model.swa_window 32"};
-  page.settings =
-      fmt::format("Settings of the model, set after preset and size; defaults are those of --preset {} --size {}:\n{}",
-                  request.preset, request.size, fields_help(defaults.fields()));
+  add_settings(
+      page,
+      fmt::format("Settings of the model, set after preset and size; defaults are those of --preset {} --size {}:",
+                  request.preset, request.size),
+      defaults.fields());
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::vector<Setting> settings = take_flags(arguments, defaults.fields());
   cxxopts::Options options = make_options(page);

@@ -74,6 +74,8 @@ double number_from(const json& j) {
   return j.is_string() ? std::strtod(j.get_ref<const std::string&>().c_str(), nullptr) : j.get<double>();
 }
 
+Validation validation_from(const json& j) { return {j.at("step"), number_from(j.at("loss"))}; }
+
 json to_json(const RunPosition& p) {
   json j = {{"step", p.step},
             {"epoch", p.loader.epoch},
@@ -85,7 +87,8 @@ json to_json(const RunPosition& p) {
             {"loss_sum", p.loss_sum},
             {"loss_weight", p.loss_weight},
             {"validations_without_gain", p.validations_without_gain}};
-  if (p.best) j["best"] = {{"step", p.best->step}, {"loss", p.best->loss}};
+  for (const auto& [key, valid] : {std::pair("best", p.best), std::pair("latest", p.latest)})
+    if (valid) j[key] = {{"step", valid->step}, {"loss", number(valid->loss)}};
   if (const auto& u = p.unfinished)
     j["unfinished"] = {{"loss", number(u->loss)},
                        {"lr", number(u->lr)},
@@ -106,7 +109,8 @@ RunPosition position_from(const json& j) {
   p.loss_sum = j.at("loss_sum");
   p.loss_weight = j.at("loss_weight");
   p.validations_without_gain = j.at("validations_without_gain");
-  if (j.contains("best")) p.best = {j["best"].at("step"), j["best"].at("loss")};
+  if (j.contains("best")) p.best = validation_from(j["best"]);
+  if (j.contains("latest")) p.latest = validation_from(j["latest"]);
   if (j.contains("unfinished")) {
     const json& u = j["unfinished"];
     p.unfinished = {number_from(u.at("loss")), number_from(u.at("lr")), number_from(u.at("grad_norm")),

@@ -22,7 +22,7 @@ struct StepNumbers {
 };
 
 // A validation and the step after which it was.
-struct BestValidation {
+struct Validation {
   std::int64_t step = 0;
   double loss = 0;
 };
@@ -35,7 +35,7 @@ struct RunPosition {
   std::int64_t words = 0, tokens = 0;
   double seconds = 0;                    // of training
   double loss_sum = 0, loss_weight = 0;  // see recent_loss()
-  std::optional<BestValidation> best;
+  std::optional<Validation> best, latest;
   std::int64_t validations_without_gain = 0;
   std::optional<StepNumbers> unfinished;  // of this step, when the validation after it was broken off
 

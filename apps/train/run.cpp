@@ -59,8 +59,7 @@ ExitCode Run::train() {
 
 ExitCode Run::take_steps() {
   saved_ = Clock::now();
-  if (folder_ != nullptr)
-    folder_->write_summary(config_, "running", trainer_.position().step, trainer_.position().seconds);
+  if (folder_ != nullptr) folder_->write_summary(trainer_, "running");
   const std::int64_t enough = config_.train.dry_run > 0 ? config_.train.dry_run : trainer_.total_steps();
   if (trainer_.position().step == 0) validate_first();
   while (!trainer_.finished() && !StopSignals::requested() &&
@@ -177,7 +176,7 @@ bool Run::save() {
   saved_ = Clock::now();
   try {
     trainer_.save();
-    folder_->write_summary(config_, "running", trainer_.position().step, trainer_.position().seconds);
+    folder_->write_summary(trainer_, "running");
     return true;
   } catch (const DataError& e) {
     progress_.line(fmt::format("the checkpoint could not be saved, the last good one stays: {}", e.what()));
@@ -195,7 +194,7 @@ void Run::save_best() {
 
 // Says what best/ holds, which may be an older one when the disk was full.
 std::string Run::best_line() const {
-  const std::optional<BestValidation>& best = trainer_.position().best;
+  const std::optional<Validation>& best = trainer_.position().best;
   if (!best) return {};
   const std::string text = fmt::format("the best held-out loss was {:.4f} after step {}", best->loss, best->step);
   const fs::path folder = folder_->path() / "best";
@@ -221,7 +220,7 @@ void Run::finish(const std::string& state) {
   if (!save())
     throw DataError(expected_got("train", fmt::format("room for a checkpoint in '{}'", folder_->path().string()),
                                  "none", "make room, then continue with --resume auto"));
-  folder_->write_summary(config_, state, steps, trainer_.position().seconds);
+  folder_->write_summary(trainer_, state);
   say(fmt::format("{} after {} and {}; model and state are in {}", state, count,
                   human_time(trainer_.position().seconds), (folder_->path() / "last").string()));
   if (const std::string best = best_line(); !best.empty()) say(best);
@@ -234,7 +233,7 @@ void Run::note_failure(const std::string& what) noexcept {
   if (folder_ == nullptr) return;
   try {
     folder_->log(what);
-    folder_->write_summary(config_, "failed", trainer_.position().step, trainer_.position().seconds);
+    folder_->write_summary(trainer_, "failed");
   } catch (const std::exception&) {
   }
 }

@@ -1,7 +1,6 @@
 #include "blalm/apps/train/run_config.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 
 #include "blalm/core/error.h"
@@ -21,28 +20,49 @@ void make_absolute(std::string& path) {
 }  // namespace
 
 Fields TrainConfig::fields() {
+  constexpr OnResume kFree = OnResume::free;
   Fields f("train");
-  f.add("seed", seed, "of initial weights and of the order of the blocks");
-  f.add("epochs", epochs, "passes over the training text").at_least(1);
+  f.add("init", init, "folder of a model or a run whose weights it begins with; none: weights drawn by train.seed")
+      .takes("PATH");
+  f.add("seed", seed, "draws the initial weights");
+  f.add("epochs", epochs, "passes over the training text").at_least(1).when_resumed(OnResume::lengthens);
   f.add("batch", batch, "sequences a step").at_least(1).at_most(1e6);
-  f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
+  f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens")
+      .at_least(0)
+      .when_resumed(kFree);
   add_precision(f, precision);
-  f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
-  f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time");
+  f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024).when_resumed(kFree);
+  f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time")
+      .when_resumed(kFree);
   f.add("valid_every", valid_every,
-        "steps between validations, or share of all steps; 0: only at the beginning and the end");
-  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0);
+        "steps between validations, or share of all steps; 0: only at the beginning and the end")
+      .when_resumed(kFree);
+  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0).when_resumed(kFree);
   f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
-      .at_least(0);
-  f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0);
-  f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …");
-  f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end");
-  f.add("prompts", prompts, "what samples begin with");
-  f.add("sample_tokens", sample_tokens, "length of a sample").at_least(1).at_most(4096);
-  f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none");
+      .at_least(0)
+      .when_resumed(kFree);
+  f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0).when_resumed(kFree);
+  f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …").when_resumed(kFree);
+  f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end")
+      .when_resumed(kFree);
+  f.add("prompts", prompts, "what samples begin with").when_resumed(kFree);
+  f.add("sample_tokens", sample_tokens, "length of a sample").at_least(1).at_most(4096).when_resumed(kFree);
+  f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none")
+      .when_resumed(kFree);
   f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off").at_least(0);
-  f.add("dry_run", dry_run, "stop after this many steps and leave no run folder; 0: off").at_least(0);
-  f.add("anomaly", anomaly, "stop at the first value or gradient that is not finite, and name its operation");
+  f.add("dry_run", dry_run, "stop after this many steps and leave no run folder; 0: off")
+      .at_least(0)
+      .when_resumed(kFree);
+  f.add("anomaly", anomaly, "stop at the first value or gradient that is not finite, and name its operation")
+      .when_resumed(kFree);
+  return f;
+}
+
+Fields RunLabels::fields() {
+  Fields f("run");
+  f.add("name", name, "what the run is called").when_resumed(OnResume::free);
+  f.add("notes", notes, "what it is for, or anything else").when_resumed(OnResume::free);
+  f.add("tags", tags, "words to find it by").when_resumed(OnResume::free);
   return f;
 }
 
@@ -50,6 +70,7 @@ Fields RunConfig::fields() {
   Fields f;
   f.add("preset", preset, "row of the ablation table").one_of(preset_names());
   f.add("size", size, "width and layers").one_of(size_names());
+  f.append(run.fields());
   f.append(model.fields());
   f.append(optim.fields());
   f.append(data.fields());
@@ -72,6 +93,12 @@ void RunConfig::resolve_paths() {
   for (std::string& path : data.train) make_absolute(path);
   for (std::string& path : data.valid) make_absolute(path);
   make_absolute(data.tokenizer);
+  make_absolute(train.init);
+}
+
+void RunConfig::take_older_seeds() {
+  data.split_seed = data.seed;
+  data.seed += train.seed;
 }
 
 void RunConfig::resolve() {
@@ -86,25 +113,35 @@ void RunConfig::resolve() {
                                    std::to_string(train.micro_batch)));
 }
 
+bool RunConfig::says(const Field& f) const {
+  const bool is_tokenizers = f.path() == "data.vocab_size" && !data.tokenizer.empty();
+  return !is_tokenizers && std::ranges::find(left_out, f.path()) == left_out.end();
+}
+
 std::string RunConfig::to_toml() {
-  const auto wanted = [this](const Field& f) {
-    const bool is_tokenizers = f.path() == "data.vocab_size" && !data.tokenizer.empty();
-    return !is_tokenizers && std::ranges::find(left_out, f.path()) == left_out.end();
-  };
-  return blalm::to_toml(fields(), wanted);
+  return blalm::to_toml(fields(), [this](const Field& f) { return says(f); });
+}
+
+std::map<std::string, std::string> RunConfig::settings() {
+  std::map<std::string, std::string> values;
+  const Fields all = fields();
+  for (const Field& f : all.list())
+    if (says(f)) values[f.path()] = f.get();
+  return values;
+}
+
+std::string RunConfig::model_name() {
+  std::string name;
+  const std::map<std::string, std::string> all = settings();
+  for (const char* part : {"preset", "size"})
+    if (all.contains(part)) name += (name.empty() ? "" : " ") + all.at(part);
+  return name.empty() ? "of its own settings" : name;
 }
 
 std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq) {
   std::int64_t size = std::clamp<std::int64_t>(kMicroBatchTokens / seq, 1, batch);
   while (batch % size != 0) --size;
   return size;
-}
-
-bool may_change_on_resume(const std::string& path) {
-  constexpr std::array kFree = {"model.vocab_size",      "train.threads",       "train.save_minutes",
-                                "train.prompts",         "train.sample_tokens", "train.sample_every",
-                                "train.histogram_every", "train.anomaly",       "train.dry_run"};
-  return std::ranges::find(kFree, path) != kFree.end();
 }
 
 }  // namespace blalm

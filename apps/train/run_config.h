@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 namespace blalm {
 
 struct TrainConfig {
+  std::string init;
   std::uint64_t seed = 0;
   std::int64_t epochs = 1;
   std::int64_t batch = 64;
@@ -40,16 +42,26 @@ struct TrainConfig {
   Fields fields();
 };
 
+// What a run is called; changes nothing in it.
+struct RunLabels {
+  std::string name;
+  std::string notes;
+  std::vector<std::string> tags;
+
+  Fields fields();
+};
+
 struct RunConfig {
   std::string preset = "mlstm";
   std::string size = "nano";
+  RunLabels run;
   ModelConfig model;
   OptimConfig optim;
   DataConfig data;
   TrainConfig train;
   std::vector<std::string> left_out;  // paths of settings that say nothing in this run: not in its config.toml
 
-  Fields fields();  // preset and size, then [model], [optim], [data], [train]; refers to this struct
+  Fields fields();  // preset and size, then [run], [model], [optim], [data], [train]; refers to this struct
 
   // Preset and size set the model; then all settings in their order. Throws ConfigError.
   void configure(std::vector<Setting> settings);
@@ -57,14 +69,16 @@ struct RunConfig {
   // from any folder.
   void resolve();
   void resolve_paths();
-  std::string to_toml();  // as it is resolved
+  // From what settings meant when data.seed drew the held-out lines and, with train.seed added, the order of the
+  // blocks.
+  void take_older_seeds();
+  std::string to_toml();                          // as it is resolved
+  std::map<std::string, std::string> settings();  // those of to_toml(), by path
+  bool says(const Field& field) const;            // whether it means something in this run
+  std::string model_name();                       // "mlstm nano", as far as the model has names
 };
 
 // Sequences computed at once where nothing else is asked for: about 8192 tokens, a divisor of `batch`.
 std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq);
-
-// Settings that may differ between a run and its continuation: they change no number of it. (The size of the vocabulary
-// is the tokenizer's, whatever is asked for.)
-bool may_change_on_resume(const std::string& path);
 
 }  // namespace blalm

@@ -2,16 +2,19 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "blalm/apps/common/append_file.h"
 #include "blalm/apps/common/machine.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
+#include "blalm/data/sources.h"
 #include "blalm/io/atomic_file.h"
 
 namespace blalm {
@@ -36,23 +39,67 @@ std::string command_line() {
   return line;
 }
 
-// "started" in the run.json of an earlier process; empty when there is none that can be read.
-std::string start_in(const fs::path& file) {
-  std::ifstream in(file);
+// What an earlier process left as run.json; null when it is none that can be read.
+nlohmann::json summary_in(const fs::path& folder) {
+  std::ifstream in(folder / "run.json");
   const nlohmann::json run = nlohmann::json::parse(in, nullptr, false);
-  return run.is_object() && run.contains("started") && run["started"].is_string() ? run["started"].get<std::string>()
-                                                                                  : std::string();
+  return run.is_object() ? run : nlohmann::json();
+}
+
+std::string text_in(const nlohmann::json& object, const char* key) {
+  const auto at = object.find(key);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+nlohmann::ordered_json loss_of(const std::optional<Validation>& valid) {
+  return valid ? nlohmann::ordered_json(valid->loss) : nlohmann::ordered_json();
+}
+
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) entries.push_back(entry.path());
+  std::ranges::sort(entries);
+  return entries;
+}
+
+// What a run that was killed while it prepared its text leaves in data/.
+bool is_of_preparation(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return std::ranges::any_of(std::array{".", "train-", "valid-", "tokenizer.json", "data.json"},
+                             [&](const char* begin) { return name.starts_with(begin); });
+}
+
+// The folder as it can be owned: a run, or one in which nothing of anybody else lies.
+fs::path checked(const fs::path& folder, bool resume) {
+  const fs::path path = folder.has_filename() ? folder : folder.parent_path();
+  if (RunFolder::is_run(path)) {
+    if (resume) return path;
+    throw ConfigError(expected_got("train", "a new run folder", fmt::format("'{}', which holds a run", path.string()),
+                                   "--resume auto continues it; --run DIR names another"));
+  }
+  const std::vector<fs::path> entries = entries_of(path);
+  const bool is_ours = std::ranges::all_of(entries, [](const fs::path& entry) {
+    return entry.filename() == "data" ? std::ranges::all_of(entries_of(entry), is_of_preparation)
+                                      : entry.filename().string().starts_with(".blalm-");
+  });
+  if (is_ours) return path;
+  throw ConfigError(expected_got(
+      resume ? "resume" : "train", resume ? "the folder of a run" : "a new or empty folder for the run",
+      fmt::format("'{}', which is none and holds {}", path.string(), some_of(entries, 1)), "--run DIR names another"));
 }
 
 }  // namespace
 
-RunFolder::RunFolder(const fs::path& folder, bool resume)
-    : owned_(folder.has_filename() ? folder : folder.parent_path(), "train") {
-  if (has_config() && !resume)
-    throw ConfigError(expected_got("train", "a new run folder", fmt::format("'{}', which holds a run", path().string()),
-                                   "--resume auto continues it; --run DIR names another"));
-  started_ = start_in(path() / "run.json");
+RunFolder::RunFolder(const fs::path& folder, bool resume) : owned_(checked(folder, resume), "train") {
+  started_ = text_in(summary_in(path()), "started");
   if (started_.empty()) started_ = utc_now();
+}
+
+bool RunFolder::is_run(const fs::path& folder) {
+  std::error_code ignored;
+  const auto holds = [&](const char* name) { return fs::exists(folder / name, ignored); };
+  return holds("config.toml") && std::ranges::any_of(std::array{"metrics.csv", "log.txt", "run.json", "last"}, holds);
 }
 
 void RunFolder::write_config(RunConfig& config) const {
@@ -60,41 +107,62 @@ void RunFolder::write_config(RunConfig& config) const {
                         "# All settings of this run, as they were resolved.\n" + config.to_toml());
 }
 
-void RunFolder::require_same_config(RunConfig& config) const {
-  RunConfig stored;
-  stored.configure(read_settings(path() / "config.toml"));
-  stored.resolve_paths();
-  const Fields now = config.fields(), then = stored.fields();
-  std::vector<std::string> changed;
-  for (std::size_t i = 0; i < now.list().size(); ++i) {
-    const Field &a = now.list()[i], &b = then.list()[i];
-    const bool is_tokenizers = a.path() == "data.vocab_size" && !config.data.tokenizer.empty();
-    if (a.get() != b.get() && !may_change_on_resume(a.path()) && !is_tokenizers)
-      changed.push_back(fmt::format("{} = {} (was {})", a.path(), a.get(), b.get()));
+RecordedRun read_record(const fs::path& folder) {
+  RecordedRun recorded;
+  const std::vector<Setting> settings = read_settings(folder / "config.toml");
+  recorded.has_older_seeds = std::ranges::find(settings, "run.name", &Setting::path) == settings.end();
+  const nlohmann::json run = summary_in(folder);
+  if (const auto values = run.find("settings"); values != run.end() && values->is_object())
+    for (const auto& [path, value] : values->items())
+      if (value.is_string()) recorded.settings[path] = value.get<std::string>();
+  if (const auto data = run.find("data"); data != run.end() && data->is_object())
+    recorded.data = {text_in(*data, "tokenizer"), text_in(*data, "train"), text_in(*data, "valid")};
+  if (recorded.settings.empty()) {
+    RunConfig config;
+    config.configure(settings);
+    if (recorded.has_older_seeds) config.take_older_seeds();
+    config.resolve_paths();
+    recorded.settings = config.settings();
   }
-  if (!changed.empty())
-    throw ConfigError(expected_got("resume", fmt::format("the settings of '{}'", path().string()),
-                                   fmt::format("{}", fmt::join(changed, ", "))));
+  return recorded;
 }
 
-void RunFolder::write_summary(const RunConfig& config, const std::string& state, std::int64_t steps,
-                              double seconds) const {
-  const std::string now = utc_now();
+void RunFolder::write_summary(Trainer& trainer, const std::string& state) const {
+  RunConfig& config = trainer.config();
+  const RunPosition& position = trainer.position();
+  const DataId data = trainer.data_id();
+  const std::map<std::string, std::string> settings = config.settings();
+  const auto label = [&](const char* path) {
+    return settings.contains(path) ? nlohmann::ordered_json(settings.at(path)) : nlohmann::ordered_json();
+  };
   nlohmann::ordered_json summary = {
       {"state", state},
+      {"name", config.run.name},
+      {"notes", config.run.notes},
+      {"tags", config.run.tags},
       {"command", command_line()},
       {"started", started_},
-      {state == "running" ? "updated" : "ended", now},
-      {"steps", steps},
-      {"seconds", seconds},
-      {"preset", config.preset},
-      {"size", config.size},
+      {state == "running" ? "updated" : "ended", utc_now()},
+      {"steps", position.step},
+      {"total_steps", trainer.total_steps()},
+      {"words", position.words},
+      {"tokens", position.tokens},
+      {"seconds", position.seconds},
+      {"train_loss", position.recent_loss()},  // a number that is not finite becomes null
+      {"valid_loss", loss_of(position.latest)},
+      {"best_valid_loss", loss_of(position.best)},
+      {"best_step", position.best ? nlohmann::ordered_json(position.best->step) : nlohmann::ordered_json()},
+      {"parameters", trainer.parameters()},
+      {"preset", label("preset")},
+      {"size", label("size")},
       {"seed", config.train.seed},
       {"precision", name_of(config.train.precision)},
       {"threads", num_threads()},
       {"peak_memory_bytes", peak_rss_bytes()},
   };
   summary.update(machine_json());
+  summary["data"] = {{"tokenizer", data.tokenizer}, {"train", data.train}, {"valid", data.valid}};
+  summary["settings"] = settings;
   write_file_atomically(path() / "run.json", summary.dump(2) + "\n");
 }
 

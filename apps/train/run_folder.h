@@ -2,28 +2,41 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "blalm/apps/train/run_config.h"
+#include "blalm/apps/train/trainer.h"
 #include "blalm/io/owned_folder.h"
 
 namespace blalm {
 
+// What a run goes on with.
+struct RecordedRun {
+  std::map<std::string, std::string> settings;  // as they were resolved, by path
+  std::optional<DataId> data;                   // nothing in folders of older programs
+  bool has_older_seeds = false;                 // RunConfig::take_older_seeds
+};
+// From run.json, so that a config.toml that was edited is noticed; of what older programs left, from config.toml.
+// ConfigError or DataError for a config.toml that cannot be read.
+RecordedRun read_record(const std::filesystem::path& run);
+
 class RunFolder {
  public:
   // Owns the folder, which goes again if it is new and not kept. ConfigError when it holds a run that is not to be
-  // resumed; DataError as OwnedFolder says: two processes would write over each other's work.
+  // resumed, or no run but something else; DataError as OwnedFolder says: two processes would write over each other's
+  // work.
   RunFolder(const std::filesystem::path& folder, bool resume);
+  // Whether a run has begun there. A config.toml alone may be anybody's.
+  static bool is_run(const std::filesystem::path& folder);
 
   const std::filesystem::path& path() const { return owned_.path(); }
-  bool has_config() const { return std::filesystem::exists(path() / "config.toml"); }
   void keep() { owned_.keep(); }
   void write_config(RunConfig& config) const;
-  // A run is continued with its own settings: ConfigError listing those that `config` has otherwise.
-  void require_same_config(RunConfig& config) const;
-  // run.json: what may help to make the run again: command line, machine, versions, seed, times, steps, peak memory.
-  // `state` is "running", "finished", "interrupted", ….
-  void write_summary(const RunConfig& config, const std::string& state, std::int64_t steps, double seconds) const;
+  // run.json: where the run stands, and what may help to make it again: command line, settings, data, machine,
+  // versions, times, peak memory. `state` is "running", "finished", "interrupted", ….
+  void write_summary(Trainer& trainer, const std::string& state) const;
   void log(const std::string& line) const;                            // log.txt, with the time
   void add_sample(std::int64_t step, const std::string& text) const;  // samples.txt
 

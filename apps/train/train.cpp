@@ -6,12 +6,15 @@
 #include <ctime>
 
 #include "blalm/apps/common/command.h"
+#include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/left_out.h"
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/output.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
+#include "blalm/apps/train/initial_model.h"
 #include "blalm/apps/train/prepared_settings.h"
+#include "blalm/apps/train/resume.h"
 #include "blalm/apps/train/run.h"
 #include "blalm/core/parallel.h"
 #include "blalm/data/samples.h"
@@ -32,31 +35,46 @@ struct Arguments {
   std::vector<Setting> settings;  // that made it
   fs::path run;
   bool resume = false;
+  std::optional<RecordedRun> recorded;  // of the run to resume, when there is one
   KernelPolicy kernels;
 };
 
-// The settings of: the shipped default when nothing else is said, or a TOML file, or the run to resume; then flags.
-std::vector<Setting> gather(const std::vector<std::string>& positional, const fs::path& run, bool resume,
-                            std::vector<Setting> flags) {
+// The settings of: the run to resume; then a TOML file, or the shipped default when nothing else is said; then flags.
+std::vector<Setting> gather(const std::vector<std::string>& positional, const Arguments& a,
+                            const std::vector<Setting>& flags) {
   std::vector<Setting> settings;
+  const auto add = [&](const std::vector<Setting>& more) { settings.insert(settings.end(), more.begin(), more.end()); };
+  const auto says = [&](const char* path) { return std::ranges::find(flags, path, &Setting::path) != flags.end(); };
   if (positional.size() > 1)
     throw ConfigError(expected_got("blalm train", "one CONFIG.toml", positional[1], "flags are --section.key VALUE"));
-  if (positional.size() == 1)
-    settings = read_settings(positional[0]);
-  else if (resume && fs::exists(run / "config.toml"))
-    settings = read_settings(run / "config.toml");
-  const auto says = [&](const char* path) {
-    return std::ranges::any_of(flags, [&](const Setting& s) { return s.path == path; });
-  };
+  if (a.recorded) add(read_settings(a.run / "config.toml"));
+  if (positional.size() == 1) add(read_settings(positional[0]));
   if (settings.empty() && !says("data.train")) {
-    settings = read_settings(samples_folder() / "train.toml");
-    if (says("data.tokenizer")) take(settings, "data.vocab_size", "");  // the tokenizer has its own size
+    // A name that was misspelt begins no run.
+    if (a.resume)
+      throw ConfigError(expected_got("resume", fmt::format("a run in '{}'", a.run.string()), "none",
+                                     "see --run; with CONFIG.toml or --data.train a run begins where there is none"));
+    add(read_settings(samples_folder() / "train.toml"));
+    if (says("data.tokenizer") || says("train.init")) take(settings, "data.vocab_size", "");  // the tokenizer's own
+    if (says("train.init"))
+      for (const char* path : {"preset", "size"}) take(settings, path, "");  // the model's own
   }
-  settings.insert(settings.end(), flags.begin(), flags.end());
+  add(flags);
   return settings;
 }
 
-void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, Run& run) {
+// Sets the configuration, as it is asked for: nothing is resolved.
+void configure(Arguments& a) {
+  a.config.configure(a.settings);
+  if (a.recorded && a.recorded->has_older_seeds) a.config.take_older_seeds();
+  take_prepared_settings(a.config, a.settings);
+  if (a.recorded)
+    keep_automatic_values(*a.recorded, a.config);
+  else if (!a.config.train.init.empty())
+    take_initial_model(a.config, a.settings);
+}
+
+void describe(const ReadyData& data, RunConfig& config, Trainer& trainer, Run& run) {
   const auto count = [](std::int64_t n) { return human_count(static_cast<double>(n)); };
   const PreparedData prepared = data.report ? data.report->data : read_prepared(data.folder);
   const std::int64_t vocabulary = data.tokenizer.vocab_size();
@@ -66,10 +84,8 @@ void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, 
                       vocabulary,
                       smaller ? fmt::format(" (the text has no more than that of {})", config.data.vocab_size) : ""));
   for (const std::string& sentence : what_was_left_out(data)) run.say("data       " + sentence);
-  std::int64_t parameters = 0;
-  for (const Parameter* p : std::as_const(trainer.model()).parameters()) parameters += p->value.numel();
-  run.say(fmt::format("model      {} {}, {} parameters, {} on {} thread{}", config.preset, config.size,
-                      count(parameters), name_of(config.train.precision), num_threads(),
+  run.say(fmt::format("model      {}, {} parameters, {} on {} thread{}", config.model_name(),
+                      count(trainer.parameters()), name_of(config.train.precision), num_threads(),
                       num_threads() == 1 ? "" : "s"));
 }
 
@@ -83,37 +99,51 @@ void require_vocabulary_of(const Tokenizer& tokenizer, const RunConfig& config, 
         std::to_string(config.data.vocab_size), "leave it out"));
 }
 
+// Where the text is prepared.
+fs::path data_folder(const std::optional<RunFolder>& folder) {
+  return folder ? folder->path() / "data" : fs::temp_directory_path() / fmt::format("blalm-dry-run-{}", getpid());
+}
+
 ExitCode train(Arguments& a) {
   const StopSignals signals("stopping; Ctrl-C again stops at once");
   const KernelChoice choice(a.kernels);
   std::optional<RunFolder> folder;
   if (a.config.train.dry_run == 0) folder.emplace(a.run, a.resume);
-  const bool continued = folder && folder->has_config();
-  if (continued) folder->require_same_config(a.config);
+  const bool continued = folder && a.recorded;
+  const RecordedRun recorded = continued ? *a.recorded : RecordedRun();
+  std::vector<ChangedSetting> changes;
+  if (continued) changes = changes_on_resume(recorded, a.config, a.settings, folder->path());
 
   Progress progress;
-  const fs::path data_folder =
-      folder ? folder->path() / "data" : fs::temp_directory_path() / fmt::format("blalm-dry-run-{}", getpid());
-  DataConfig data_config = a.config.data;
-  if (continued && is_prepared(data_folder)) {
-    data_config.train = {data_folder.string()};
-    data_config.tokenizer.clear();
-  }
-  const ReadyData data = ready_data(data_config, data_folder, progress, stop_if_asked);
+  const ReadyData data = continued ? data_on_resume(a.config.data, changes, folder->path(), progress, stop_if_asked)
+                                   : ready_data(a.config.data, data_folder(folder), progress, stop_if_asked);
   require_vocabulary_of(data.tokenizer, a.config, a.settings);
 
-  Trainer trainer(a.config, data.folder, data.tokenizer);
   std::optional<FoundCheckpoint> found;
   if (a.resume && folder) found = find_checkpoint(folder->path());
+  const bool is_initial = !found && !a.config.train.init.empty();
+  if (is_initial) require_tokenizer_of_model(a.config, data.tokenizer);
+
+  Trainer trainer(a.config, data.folder, data.tokenizer);
+  require_same_data(recorded, trainer);
   if (found) trainer.resume(*found);
+  if (is_initial) trainer.begin_with(find_model_folder(a.config.train.init));
   if (folder) trainer.save_into(folder->path());
   Run run(a.config, folder ? &*folder : nullptr, trainer, data.tokenizer);
   // From here on there is a run, which stays. What could be wrong before left nothing.
-  if (folder && !continued) folder->write_config(trainer.config());
+  if (folder && (!continued || !changes.empty())) folder->write_config(trainer.config());
   if (folder) folder->keep();
-  if (folder && data.owned) data.owned->keep();
+  if (folder && data.owned) {
+    data.owned->keep();
+    data.owned->share();
+  }
+  if (folder && is_initial) trainer.save();  // that folder is not needed any more
   describe(data, a.config, trainer, run);
-  if (folder) run.say(fmt::format("run        {}", folder->path().string()));
+  if (is_initial) run.say(fmt::format("weights    from '{}'", a.config.train.init));
+  if (folder)
+    run.say(fmt::format("run        {}{}", folder->path().string(),
+                        a.resume && !continued ? ", a new one: there was none to resume" : ""));
+  for (const std::string& line : describe_changes(recorded, changes, trainer)) run.say(line);
   if (found) {
     for (const std::string& refused : found->refused) run.say("refused    " + refused);
     run.say(fmt::format("resumed    at step {} of {}, from {}", found->position.step, trainer.total_steps(),
@@ -138,37 +168,51 @@ std::string usual_settings() {
   return text;
 }
 
+// What the settings are in a resume, as they say themselves.
+std::string settings_in_a_resume(const Fields& fields) {
+  std::string free, lengthen;
+  for (const Field& f : fields.list()) {
+    if (f.on_resume == OnResume::free) free += " " + f.path();
+    if (f.on_resume == OnResume::lengthens) lengthen += " " + f.path();
+  }
+  return fmt::format(
+      " With --resume these may be others than before:{}; with another schedule{}; and data.train, where the same data "
+      "is in another place. --init begins a run in which all may be others but the model's.",
+      free, lengthen);
+}
+
 ExitCode run(int argc, char** argv) {
   Arguments a;
   HelpPage page{
       "train", "[CONFIG.toml]",
       "Trains a language model on text. Ctrl-C stops it and saves, --resume auto goes on with the same bits where "
       "--backend, --kernel and --composed are given again. The line of progress shows the mean loss of about the last "
-      "20 steps; metrics.csv in the run folder has that of each step. Without CONFIG.toml and --data.train: the nano "
+      "20 steps; metrics.csv in the run folder has that of each step, and TensorBoard reads the folder. Without "
+      "CONFIG.toml and --data.train: the nano "
       "model on the text that comes with blalm, in about one minute on two cores with AMX, two with AVX-512, more "
       "without ('--dry-run 12' tells), with these settings in place of the defaults below:" +
-          usual_settings() + ".",
+          usual_settings() + "." + settings_in_a_resume(a.config.fields()),
       "train --preset mlstm --size nano --data.train corpus --optim.optimizer muon --run runs/first"};
   a.config.configure({});
-  page.settings =
-      "Settings, as flags or in CONFIG.toml under [section], and their defaults:\n" + fields_help(a.config.fields());
+  add_settings(page, "Settings, as flags or in CONFIG.toml under [section], and their defaults:", a.config.fields());
   std::vector<std::string> arguments(argv + 1, argv + argc);
+  give_value(arguments, "resume", "auto");
   std::vector<Setting> flags = take_flags(arguments, a.config.fields());
   cxxopts::Options options = make_options(page);
   const auto text = [] { return cxxopts::value<std::string>(); };
   options.add_options()("run", "folder of the run (default: runs/ and the time)", text(), "DIR")(
-      "resume", "auto: continue the run from its last good checkpoint, or begin it", text(), "auto")(
-      "print-config", "show the resolved settings as TOML and stop")(
-      "overfit", "train on this many batches again and again", text(), "N")(
+      "resume", "continue the run from its last good checkpoint; with CONFIG.toml or --data.train begin it if need be",
+      text(), "[auto]")("print-config", "show the settings as TOML, those left to the program as they are, and stop")(
+      "init", "begin with the weights of this model or run, with a schedule and an optimiser of its own", text(),
+      "DIR")("overfit", "train on this many batches again and again", text(), "N")(
       "dry-run", "stop after this many steps and leave nothing", text(), "N")(
       "anomaly", "stop at the first number that is not finite");
   add_kernel_options(options);
   const ParsedOptions parsed = parse_options(options, page, std::move(arguments));
   if (parsed.help) return ExitCode::kDone;
-  for (const std::string name : {"overfit", "dry-run"})
-    if (parsed.values.count(name) > 0)
-      flags.push_back(
-          {name == "overfit" ? "train.overfit" : "train.dry_run", parsed.values[name].as<std::string>(), "--" + name});
+  for (const auto& [name, path] :
+       {std::pair("init", "train.init"), {"overfit", "train.overfit"}, {"dry-run", "train.dry_run"}})
+    if (parsed.has(name)) flags.push_back({path, parsed.text(name), std::string("--") + name});
   if (parsed.values.count("anomaly") > 0) flags.push_back({"train.anomaly", "true", "--anomaly"});
   a.kernels = kernel_policy_from(parsed);
   if (parsed.values.count("resume") > 0) {
@@ -181,12 +225,13 @@ ExitCode run(int argc, char** argv) {
   a.run = parsed.values.count("run") > 0
               ? fs::path(parsed.values["run"].as<std::string>())
               : fs::path("runs") / fmt::format("{:%Y-%m-%d-%H%M%S}", fmt::localtime(std::time(nullptr)));
-  a.settings = gather(parsed.positional, a.run, a.resume, flags);
-  a.config.configure(a.settings);
+  if (a.resume && RunFolder::is_run(a.run)) a.recorded = read_record(a.run);
+  a.settings = gather(parsed.positional, a, flags);
+  configure(a);
+  const std::string asked = a.config.to_toml();
   a.config.resolve();
-  take_prepared_settings(a.config, a.settings);
   if (parsed.values.count("print-config") > 0) {
-    write_out(a.config.to_toml());
+    write_out(asked);
     return ExitCode::kDone;
   }
   try {

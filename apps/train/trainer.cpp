@@ -12,6 +12,7 @@
 #include "blalm/data/prepared.h"
 #include "blalm/data/text_encoder.h"
 #include "blalm/inspect/anomaly.h"
+#include "blalm/models/model_folder.h"
 #include "blalm/optim/schedule.h"
 
 namespace blalm {
@@ -38,7 +39,7 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
       train_(TokenData::open(data, Part::train, id_of(tokenizer))),
       tape_(config_.train.seed) {
   if (!read_prepared(data).valid.shards.empty()) valid_ = TokenData::open(data, Part::valid, train_.tokenizer());
-  config_.model.vocab_size = tokenizer.vocab_size();
+  if (config_.train.init.empty()) config_.model.vocab_size = tokenizer.vocab_size();
   model_ = std::make_unique<LanguageModel>(config_.model, BuildOptions{.seed = config_.train.seed});
   model_->run.precision = precision_of(config_.train.precision);
   model_->run.recompute = config_.train.recompute;
@@ -56,13 +57,13 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   // With a number of steps, as many epochs as they take.
   LoaderOptions options{.block = config_.data.seq,
                         .batch = config_.train.micro_batch,
-                        .seed = config_.data.seed + config_.train.seed,
+                        .seed = config_.data.seed,
                         .shuffle = config_.data.shuffle,
                         .epochs = config_.train.epochs};
   const std::int64_t per_epoch = Loader(train_, options).blocks_per_epoch();
   if (config_.optim.steps > 0) options.epochs = ceil_divide(config_.optim.steps * config_.train.batch, per_epoch);
   loader_ = std::make_unique<Loader>(train_, options);
-  total_ = config_.optim.steps > 0 ? config_.optim.steps : ceil_divide(per_epoch * options.epochs, config_.train.batch);
+  total_ = total_steps(config_.optim.steps, config_.train.epochs);
   position_.loader_identity = loader_->identity();
   const std::int64_t kept = config_.train.overfit * (config_.train.batch / config_.train.micro_batch);
   for (std::int64_t i = 0; i < kept; ++i) {
@@ -75,10 +76,34 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   if (config_.train.anomaly) inspect::stop_at_anomaly(tape_);
 }
 
+std::int64_t Trainer::total_steps(std::int64_t steps, std::int64_t epochs) const {
+  return steps > 0 ? steps : ceil_divide(loader_->blocks_per_epoch() * epochs, config_.train.batch);
+}
+
+std::int64_t Trainer::parameters() const {
+  std::int64_t count = 0;
+  for (const Parameter* p : std::as_const(*model_).parameters()) count += p->value.numel();
+  return count;
+}
+
+DataId Trainer::data_id() const {
+  const auto text = [](const TokenData& data) { return fmt::format("{:016x}", data.checksum()); };
+  return {train_.tokenizer().fingerprint.str(), text(train_), valid_ ? text(*valid_) : ""};
+}
+
+void Trainer::begin_with(const std::filesystem::path& model) {
+  const auto loaded = load_model(model);
+  for (Parameter* p : model_->parameters()) p->value.copy_from(loaded->find(p->name)->value);
+}
+
 void Trainer::resume(const FoundCheckpoint& checkpoint) {
+  if (checkpoint.position.step > total_)
+    throw ConfigError(expected_got(
+        "resume", fmt::format("at least the {} steps that the run has made", checkpoint.position.step),
+        fmt::format("{} by optim.steps {} and train.epochs {}", total_, config_.optim.steps, config_.train.epochs)));
   if (checkpoint.position.loader_identity != loader_->identity())
-    throw DataError(
-        expected_got("resume", "the data that the run was started with", "other text, tokenizer, order or batch size"));
+    throw DataError(expected_got("data.train", "the text that the run was started with", "another",
+                                 "name the place where it is now, or begin a new run"));
   load_checkpoint(checkpoint, *model_, *optimizer_);
   loader_->seek(checkpoint.position.loader);
   position_ = checkpoint.position;
@@ -105,7 +130,7 @@ bool Trainer::due(const Amount& every) const {
 }
 
 // Gradients of one step. Returns the loss.
-double Trainer::micro_batches(double& tokens) {
+double Trainer::micro_batches(LineCounts& seen) {
   const std::int64_t count = config_.train.batch / config_.train.micro_batch;
   std::vector<Batch> batches;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -114,7 +139,8 @@ double Trainer::micro_batches(double& tokens) {
       b = overfit_[static_cast<std::size_t>(position_.step * count + i) % overfit_.size()];
     else if (!loader_->next(b))
       break;
-    tokens += static_cast<double>(b.ids.numel());
+    seen.words += b.counts.words;
+    seen.tokens += b.ids.numel();
     batches.push_back(b);
   }
   return add_gradients(*model_, tape_, batches);
@@ -123,21 +149,24 @@ double Trainer::micro_batches(double& tokens) {
 std::optional<StepReport> Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   StepNumbers numbers;
-  double tokens = 0;
+  LineCounts seen;
   const std::int64_t words_before = position_.words;
   optimizer_->zero_grad();
-  numbers.loss = micro_batches(tokens);
+  numbers.loss = micro_batches(seen);
   numbers.lr = lr_at(position_.step + 1, total_, config_.optim);
   const StepResult update = optimizer_->step(numbers.lr);
   numbers.grad_norm = update.grad_norm;
   numbers.non_finite = update.non_finite;
-  numbers.tokens_per_second = tokens / seconds_since(start);
+  numbers.tokens_per_second = static_cast<double>(seen.tokens) / seconds_since(start);
 
   ++position_.step;
   if (overfit_.empty()) {
     position_.loader = loader_->position();
     position_.words = loader_->words_seen();
     position_.tokens = loader_->tokens_seen();
+  } else {
+    position_.words += seen.words;
+    position_.tokens += seen.tokens;
   }
   position_.add_loss(numbers.loss);
   position_.unfinished = numbers;
@@ -157,7 +186,8 @@ std::optional<StepReport> Trainer::finish_step() {
     if (!report.valid) return {};
     report.is_best =
         std::isfinite(report.valid->loss) && (!position_.best || report.valid->loss < position_.best->loss);
-    if (report.is_best) position_.best = {position_.step, report.valid->loss};
+    position_.latest = {position_.step, report.valid->loss};
+    if (report.is_best) position_.best = position_.latest;
     position_.validations_without_gain = report.is_best ? 0 : position_.validations_without_gain + 1;
     stopped_ = out_of_patience();
   }
@@ -175,7 +205,7 @@ void Trainer::count_time() {
 }
 
 void Trainer::keep_milestones(std::int64_t words_before) {
-  if (run_.empty() || !config_.train.milestones) return;
+  if (run_.empty() || !config_.train.milestones || !overfit_.empty()) return;
   const std::vector<std::int64_t> marks = milestones_between(words_before, position_.words);
   for (const std::int64_t mark : marks) {
     save_milestone(run_, milestone_name(mark), *model_, tokenizer_json_);
@@ -185,7 +215,8 @@ void Trainer::keep_milestones(std::int64_t words_before) {
 
 std::optional<Evaluation> Trainer::validate_first() {
   const std::optional<Evaluation> valid = validate();
-  if (valid && std::isfinite(valid->loss)) position_.best = {0, valid->loss};
+  if (valid) position_.latest = {0, valid->loss};
+  if (valid && std::isfinite(valid->loss)) position_.best = position_.latest;
   return valid;
 }
 

@@ -30,11 +30,20 @@ struct StepReport {
   bool sample_now = false, histogram_now = false;
 };
 
+// Equal for the same data, wherever it lies: fingerprint of the tokenizer, checksums of the tokens; no text is "".
+struct DataId {
+  std::string tokenizer, train, valid;
+
+  bool operator==(const DataId&) const = default;
+};
+
 class Trainer {
  public:
   // `data` is a prepared folder made with `tokenizer`; config must be resolved. Everything is ready for step 1.
   Trainer(RunConfig config, const std::filesystem::path& data, const Tokenizer& tokenizer);
 
+  // Takes the weights of a model folder, whose configuration is that of the run. Throws as load_model.
+  void begin_with(const std::filesystem::path& model);
   // Continues from a checkpoint. ConfigError or DataError when it does not fit config or data.
   void resume(const FoundCheckpoint& checkpoint);
   // Saves a checkpoint, and at milestones the model, into this folder from now on.
@@ -55,6 +64,10 @@ class Trainer {
 
   RunConfig& config() { return config_; }  // with the vocabulary of the tokenizer
   std::int64_t total_steps() const { return total_; }
+  // Those of a run with other values of optim.steps and train.epochs.
+  std::int64_t total_steps(std::int64_t steps, std::int64_t epochs) const;
+  std::int64_t parameters() const;  // numbers in the model
+  DataId data_id() const;
   const RunPosition& position() const { return position_; }
   LanguageModel& model() { return *model_; }
   const Optimizer& optimizer() const { return *optimizer_; }
@@ -65,7 +78,7 @@ class Trainer {
  private:
   bool due(const Amount& every) const;
   bool out_of_patience() const;
-  double micro_batches(double& tokens);
+  double micro_batches(LineCounts& seen);
   void keep_milestones(std::int64_t words_before);
   void save_as(const std::string& name);
   std::optional<Evaluation> validate();

@@ -32,6 +32,14 @@ struct Amount {
 
 enum class FieldKind { integer, real, boolean, text, amount, texts };
 
+// What another value of a setting means for a run that is continued.
+enum class OnResume {
+  fixed,      // another run: refused
+  free,       // the same run, but for rounding
+  lengthens,  // the run has more steps, or fewer
+  of_data,    // the data says it, or it says where the data is: the data itself is compared
+};
+
 // One setting: how to read and write it as text, and what it may be. Refers to the struct that described it.
 class Field {
  public:
@@ -47,6 +55,7 @@ class Field {
   bool exclusive_minimum = false;
   std::vector<std::string> choices;  // of a text; empty: any
   std::string value_name;            // what --help calls its value: "PATH"; empty: by its kind
+  OnResume on_resume = OnResume::fixed;
 
   std::string path() const { return section.empty() ? key : section + "." + key; }
   std::string get() const { return read(); }  // "0.001", "true", "5%"; texts as join_list gives them
@@ -73,6 +82,10 @@ class Field {
   }
   Field& takes(std::string name) {
     value_name = std::move(name);
+    return *this;
+  }
+  Field& when_resumed(OnResume kind) {
+    on_resume = kind;
     return *this;
   }
 
