@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <future>
 #include <optional>
@@ -116,19 +115,12 @@ bool has_same_settings(const PreparedData& there, const PrepareOptions& options)
   return there.separator == options.separator && there.settings == options.settings;
 }
 
-bool has_same_tokens(const PreparedData& a, const PreparedData& b) {
-  const auto same = [&](Part p) {
-    return std::ranges::equal(a.part(p).shards, b.part(p).shards, {}, &ShardInfo::checksum, &ShardInfo::checksum);
-  };
-  return a.tokenizer == b.tokenizer && same(Part::train) && same(Part::valid);
-}
-
 void put_in_place(const fs::path& staging, const OwnedFolder& owned, const PreparedData& data,
                   const PrepareOptions& options) {
   const fs::path& folder = owned.path();
   if (!options.replace && is_prepared(folder)) {
     const std::optional<PreparedData> there = data_in(folder);
-    if (!there || !has_same_settings(*there, options) || !has_same_tokens(*there, data)) refuse(folder);
+    if (!there || !has_same_settings(*there, options) || !have_same_tokens(*there, data)) refuse(folder);
     return;
   }
   std::error_code error;

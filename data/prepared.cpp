@@ -86,6 +86,13 @@ std::int64_t PreparedPart::lines() const { return sum(shards, &ShardInfo::lines)
 std::int64_t PreparedPart::words() const { return sum(shards, &ShardInfo::words); }
 std::int64_t PreparedPart::bytes() const { return sum(shards, &ShardInfo::bytes); }
 
+bool have_same_tokens(const PreparedData& a, const PreparedData& b) {
+  const auto same = [&](Part p) {
+    return std::ranges::equal(a.part(p).shards, b.part(p).shards, {}, &ShardInfo::checksum, &ShardInfo::checksum);
+  };
+  return a.tokenizer == b.tokenizer && same(Part::train) && same(Part::valid);
+}
+
 bool is_prepared(const std::filesystem::path& folder) {
   std::error_code ignored;
   return std::filesystem::is_regular_file(list_in(folder), ignored);

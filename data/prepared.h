@@ -36,6 +36,9 @@ struct PreparedData {
   PreparedPart& part(Part p) { return p == Part::train ? train : valid; }
 };
 
+// Whether both are the same tokens of the same tokenizer, cut into the same shards.
+bool have_same_tokens(const PreparedData& a, const PreparedData& b);
+
 // Whether the folder holds a data.json.
 bool is_prepared(const std::filesystem::path& folder);
 void write_prepared(const std::filesystem::path& folder, const PreparedData& data);

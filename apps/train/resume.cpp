@@ -29,17 +29,12 @@ bool names_other_data(const std::vector<ChangedSetting>& changes) {
       changes, [](const ChangedSetting& c) { return c.kind == OnResume::of_data && c.path.starts_with("data."); });
 }
 
-bool same_part(const PreparedPart& a, const PreparedPart& b) {
-  return std::ranges::equal(a.shards, b.shards, {}, &ShardInfo::checksum, &ShardInfo::checksum);
-}
-
 // Whether the text that is named now gives the data that the run has.
 bool gives_data(DataConfig config, const fs::path& own, const fs::path& aside, Progress& progress, void (*stop)()) {
   const bool prepared = config.train.size() == 1 && is_prepared(config.train[0]);
   if (!prepared && config.tokenizer.empty()) config.tokenizer = own.string();
   const ReadyData again = ready_data(config, aside, progress, stop);
-  const PreparedData now = read_prepared(again.folder), then = read_prepared(own);
-  return now.tokenizer == then.tokenizer && same_part(now.train, then.train) && same_part(now.valid, then.valid);
+  return have_same_tokens(read_prepared(again.folder), read_prepared(own));
 }
 
 // The number that a setting had, or has still.
