@@ -7,6 +7,7 @@
 
 #include "blalm/core/error.h"
 #include "blalm/data/prepared.h"
+#include "blalm/data/sources.h"
 #include "blalm/optim/schedule.h"
 
 namespace blalm {
@@ -78,17 +79,16 @@ ReadyData data_on_resume(const DataConfig& config, const std::vector<ChangedSett
   const fs::path own = run / "data";
   if (is_prepared(own)) {
     if (names_other_data(changes) && !gives_data(config, own, run / "data.check", progress, stop))
-      throw ConfigError(expected_got("data.train", fmt::format("the text of this run, which '{}' holds", own.string()),
-                                     fmt::format("another in {}", fmt::join(config.train, ", ")),
-                                     "leave it out, or begin a new run"));
+      throw DataError(expected_got("data.train", fmt::format("the text of this run, which '{}' holds", own.string()),
+                                   fmt::format("another in {}", fmt::join(config.train, ", ")),
+                                   "leave it out, or begin a new run"));
     DataConfig kept = config;
     kept.train = {own.string()};
     kept.tokenizer.clear();
     return ready_data(kept, own, progress, stop);
   }
-  const bool was_prepared = config.train.size() == 1 && config.valid.empty() && config.tokenizer.empty();
   std::error_code ignored;
-  if (was_prepared && !fs::exists(config.train[0], ignored))
+  if (config.train.size() == 1 && !fs::exists(parse_source(config.train[0]).path, ignored))
     throw DataError(expected_got("data.train", fmt::format("the data of this run, '{}'", config.train[0]), "nothing",
                                  "where it has moved, say --data.train and its new place"));
   return ready_data(config, own, progress, stop);

@@ -27,7 +27,7 @@ std::vector<ChangedSetting> changes_on_resume(const RecordedRun& recorded, RunCo
 
 // The data that a run goes on with: its own, RUN/data, which goes wherever the run goes, or that of its settings. Where
 // these name another place of the text that the own data was made of, this is made again in RUN/data.check and
-// compared: ConfigError when it is another text. DataError when the data is in no place that is known.
+// compared. DataError when it is another text, or when the data is in no place that is known.
 ReadyData data_on_resume(const DataConfig& config, const std::vector<ChangedSetting>& changes,
                          const std::filesystem::path& run, Progress& progress, void (*stop)());
 

@@ -169,7 +169,7 @@ TEST_CASE("a run is continued from any folder") {
                              run_blalm(settings + data + " --resume auto", testing::kBothStreams, in_folder),
                              run_blalm(settings + "../" + data + " --resume auto", testing::kBothStreams, elsewhere)})
       CHECK_MESSAGE((o.exit_code == 0 && contains(o, "resumed    at step 4 of 4")), o.output);
-    CHECK(run_blalm(settings + "text.txt:100 --resume auto", testing::kBothStreams, in_folder).exit_code == 2);
+    CHECK(run_blalm(settings + "text.txt:100 --resume auto", testing::kBothStreams, in_folder).exit_code == 3);
   }
 }
 

@@ -69,7 +69,7 @@ TEST_CASE("a run whose folder, data or text has moved goes on; other data is ref
   }
   for (const std::string name : {"other.txt", "other", "foreign"}) {
     const Outcome o = resume("b", "--data.train " + folder / name);
-    CHECK(o.exit_code == 2);
+    CHECK(o.exit_code == 3);
     CHECK_MESSAGE(contains(error_of(o), "[data.train] expected the text of this run"), o.output);
   }
 }
@@ -198,7 +198,7 @@ TEST_CASE("--init begins a run with a model's weights: its shape and tokenizer, 
            "--train.valid_blocks 8 --train.valid_every 0 --optim.schedule constant --optim.warmup 0 " +
            kShort + more;
   };
-  for (const std::string data : {" --data.train " + text, " --data.train " + folder / "first/data"}) {
+  for (const std::string& data : {" --data.train " + text, " --data.train " + folder / "first/data"}) {
     const std::string run = "second-" + std::to_string(data.size());
     const Outcome o = run_blalm(arguments(run, "--init " + folder / "first" + data));
     REQUIRE_MESSAGE(o.exit_code == 0, o.output);
@@ -243,7 +243,7 @@ TEST_CASE("--init begins a run with a model's weights: its shape and tokenizer, 
 TEST_CASE("--resume alone means auto; an option that is the end of a setting's name brings that setting to mind") {
   const Folder folder;
   REQUIRE(run_blalm(train_arguments(folder, "a", kShort)).exit_code == 0);
-  for (const std::string arguments :
+  for (const std::string& arguments :
        {"--resume --run " + folder / "a", "--run " + folder / "a" + " --resume", "--resume=auto --run " + folder / "a",
         "--resume " + folder / "a/config.toml" + " --run " + folder / "a"}) {
     const Outcome o = run_blalm("train " + arguments);
@@ -253,7 +253,7 @@ TEST_CASE("--resume alone means auto; an option that is the end of a setting's n
            {"train --lr 1", "did you mean --optim.lr?"},
            {"train --epochs=3", "did you mean --train.epochs?"},
            {"train --vocab-size 300", "did you mean --model.vocab_size or --data.vocab_size?"},
-           {"train --seed 3", "did you mean --train.seed or --data.seed?"},
+           {"train --seed 3", "did you mean --data.seed or --train.seed?"},
            {"train --hidden_size 3", "did you mean --model.hidden_size?"},
            {"train --epoch 3", "did you mean --train.epochs?"},
            {"tokenize --separator none", "did you mean --data.separator?"},
