@@ -20,7 +20,7 @@ namespace {
 }  // namespace
 
 AppendFile::AppendFile(const std::filesystem::path& path)
-    : path_(path), file_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    : path_(path), file_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666)) {
   if (file_ < 0) fail(path_, errno);
 }
 

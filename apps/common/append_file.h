@@ -9,7 +9,8 @@ namespace blalm {
 // What was appended is in the file at once: a run can be followed and survives being killed, but for its last line.
 class AppendFile {
  public:
-  // Makes the file if need be. DataError, naming file and reason, when it cannot be written, then and later.
+  // Makes the file if need be; a link is not followed. DataError, naming file and reason, when it cannot be written,
+  // then and later.
   explicit AppendFile(const std::filesystem::path& path);
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;

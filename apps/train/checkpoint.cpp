@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -12,12 +13,14 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "blalm/apps/train/checkpoint_room.h"
 #include "blalm/core/error.h"
 #include "blalm/data/fingerprint.h"
 #include "blalm/io/atomic_file.h"
 #include "blalm/io/mapped_file.h"
 #include "blalm/io/safetensors.h"
 #include "blalm/models/model_folder.h"
+#include "blalm/optim/real.h"
 
 namespace blalm {
 namespace {
@@ -26,6 +29,12 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kNames[] = {"last", "last.new", "last.previous"};
+
+// Also a link that leads nowhere or into a loop is there.
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
+}
 
 void sync_folder(const fs::path& folder) {
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -56,14 +65,21 @@ void remove_folder(const fs::path& folder) {
   if (error) throw DataError(expected_got("write", fmt::format("to remove '{}'", folder.string()), error.message()));
 }
 
-// Anew; taken away again when it cannot be filled, for what is left of a full disk others need.
+// Anew; taken away again when it cannot be filled, for what is left of a full disk others need. Failures of the file
+// system that the library throws become a DataError like all others.
 void fill_folder(const fs::path& folder, const std::function<void()>& fill) {
   make_empty_folder(folder);
-  try {
-    fill();
-  } catch (const Error&) {
+  const auto give_up = [&] {
     std::error_code ignored;
     fs::remove_all(folder, ignored);
+  };
+  try {
+    fill();
+  } catch (const fs::filesystem_error& e) {
+    give_up();
+    throw DataError(expected_got("write", fmt::format("a writable folder '{}'", folder.string()), e.code().message()));
+  } catch (...) {
+    give_up();
     throw;
   }
 }
@@ -89,6 +105,8 @@ json to_json(const RunPosition& p) {
             {"validations_without_gain", p.validations_without_gain}};
   for (const auto& [key, valid] : {std::pair("best", p.best), std::pair("latest", p.latest)})
     if (valid) j[key] = {{"step", valid->step}, {"loss", number(valid->loss)}};
+  if (p.skipped.count > 0)
+    j["skipped"] = {{"count", p.skipped.count}, {"first", p.skipped.first}, {"parameter", p.skipped.parameter}};
   if (const auto& u = p.unfinished)
     j["unfinished"] = {{"loss", number(u->loss)},
                        {"lr", number(u->lr)},
@@ -111,6 +129,10 @@ RunPosition position_from(const json& j) {
   p.validations_without_gain = j.at("validations_without_gain");
   if (j.contains("best")) p.best = validation_from(j["best"]);
   if (j.contains("latest")) p.latest = validation_from(j["latest"]);
+  if (j.contains("skipped")) {
+    const json& s = j["skipped"];
+    p.skipped = {s.at("count"), s.at("first"), s.at("parameter")};
+  }
   if (j.contains("unfinished")) {
     const json& u = j["unfinished"];
     p.unfinished = {number_from(u.at("loss")), number_from(u.at("lr")), number_from(u.at("grad_norm")),
@@ -163,6 +185,20 @@ void write_done(const fs::path& folder) {
   write_file_atomically(folder / "DONE", json({{"files", files}}).dump(2) + "\n");
 }
 
+// RUN/NAME/ becomes what `fill` writes; the one before it becomes NAME.previous/, and goes unless it is kept.
+void replace_folder(const fs::path& run, const std::string& name, bool keep_previous,
+                    const std::function<void(const fs::path&)>& fill) {
+  const fs::path fresh = run / (name + ".new"), last = run / name, previous = run / (name + ".previous");
+  fill_folder(fresh, [&] { fill(fresh); });
+  if (is_there(last)) {
+    remove_folder(previous);
+    rename_folder(last, previous);
+  }
+  rename_folder(fresh, last);
+  if (!keep_previous) remove_folder(previous);
+  sync_folder(run);
+}
+
 }  // namespace
 
 void RunPosition::add_loss(double loss) {
@@ -172,29 +208,46 @@ void RunPosition::add_loss(double loss) {
   loss_weight = kKept * loss_weight + (1 - kKept);
 }
 
-void save_checkpoint(const fs::path& run, const std::string& name, const LanguageModel& model,
-                     const Optimizer& optimizer, const RunPosition& position, const std::string& tokenizer_json) {
-  const fs::path fresh = run / (name + ".new"), last = run / name, previous = run / (name + ".previous");
-  fill_folder(fresh, [&] {
+void require_finite(const LanguageModel& model) {
+  for (const Parameter* p : model.parameters()) {
+    const bool finite = visit_real(p->value.dtype(), [&](auto tag) {
+      return std::ranges::all_of(p->value.values<typename decltype(tag)::type>(),
+                                 [](auto x) { return std::isfinite(x); });
+    });
+    if (!finite) throw NumericError(expected_got("checkpoint", "finite weights", "others in " + p->name));
+  }
+}
+
+void save_checkpoint(const fs::path& run, const LanguageModel& model, const Optimizer& optimizer,
+                     const RunPosition& position, const std::string& tokenizer_json, bool keep_previous) {
+  require_finite(model);
+  if (const auto left = free_bytes(run); left && *left < model_bytes(model) + optimizer_bytes(optimizer))
+    remove_folder(run / "last.previous");
+  replace_folder(run, "last", keep_previous, [&](const fs::path& fresh) {
     save_model(model, fresh);
     save_optimizer(optimizer, fresh / "optim.safetensors");
     write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
     write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
     write_done(fresh);
   });
-  if (fs::exists(last)) {
-    remove_folder(previous);
-    rename_folder(last, previous);
-  }
-  rename_folder(fresh, last);
-  if (name != "last") remove_folder(previous);  // nobody goes back to an older best
-  sync_folder(run);
+}
+
+void save_best(const fs::path& run, const LanguageModel& model, const RunPosition& position,
+               const std::string& tokenizer_json) {
+  require_finite(model);
+  replace_folder(run, "best", false, [&](const fs::path& fresh) {
+    save_model(model, fresh);
+    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+    write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
+    write_done(fresh);
+  });
 }
 
 void save_milestone(const fs::path& run, const std::string& name, const LanguageModel& model,
                     const std::string& tokenizer_json) {
   const fs::path folder = run / name, fresh = run / (name + ".new");
-  if (fs::exists(folder)) return;
+  if (is_there(folder)) return;
+  require_finite(model);
   fill_folder(fresh, [&] {
     save_model(model, fresh);
     write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
@@ -203,13 +256,26 @@ void save_milestone(const fs::path& run, const std::string& name, const Language
   sync_folder(run);
 }
 
+void remove_unfinished(const fs::path& run) {
+  std::vector<fs::path> unfinished;
+  std::error_code error;
+  for (fs::directory_iterator it(run, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const bool is_ours =
+        name.ends_with(".new") && (name.starts_with("last.") || name.starts_with("best.") || name.starts_with("chck_"));
+    // last.new/ with its DONE may be all that there is.
+    if (is_ours && (name != "last.new" || !is_there(it->path() / "DONE"))) unfinished.push_back(it->path());
+  }
+  for (const fs::path& folder : unfinished) remove_folder(folder);
+}
+
 std::optional<FoundCheckpoint> find_checkpoint(const fs::path& run) {
   std::optional<FoundCheckpoint> best;
   std::vector<std::string> refused;
   for (const std::string name : kNames) {
-    if (!fs::exists(run / name)) continue;
+    if (!is_there(run / name)) continue;
     // A checkpoint that was being written when the run was killed has no DONE: nothing is lost, nothing to report.
-    if (name == "last.new" && !fs::exists(run / name / "DONE")) continue;
+    if (name == "last.new" && !is_there(run / name / "DONE")) continue;
     RunPosition position;
     if (const std::string wrong = damage(run / name, position); !wrong.empty()) {
       refused.push_back(fmt::format("{}/{}", name, wrong));
@@ -226,7 +292,7 @@ std::optional<FoundCheckpoint> find_checkpoint(const fs::path& run) {
 
 std::optional<RunPosition> position_of(const fs::path& checkpoint) {
   RunPosition position;
-  if (!fs::exists(checkpoint) || !damage(checkpoint, position).empty()) return {};
+  if (!is_there(checkpoint) || !damage(checkpoint, position).empty()) return {};
   return position;
 }
 

@@ -1,4 +1,5 @@
-// Checkpoints: last/ and best/ (model folder, optimiser state, position) and chck_1M, … (model folders alone).
+// Checkpoints: last/ (model folder, optimiser state, position), best/ (the same without the optimiser's state) and
+// chck_1M, … (model folders alone).
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,13 @@ struct Validation {
   double loss = 0;
 };
 
+// The steps up to now that were skipped in a row.
+struct SkippedSteps {
+  std::int64_t count = 0;
+  std::int64_t first = 0;  // the first of them
+  std::string parameter;   // the first whose gradient was not finite then
+};
+
 // Where a run stands, beside the model and the optimiser.
 struct RunPosition {
   std::int64_t step = 0;
@@ -37,6 +45,7 @@ struct RunPosition {
   double loss_sum = 0, loss_weight = 0;  // see recent_loss()
   std::optional<Validation> best, latest;
   std::int64_t validations_without_gain = 0;
+  SkippedSteps skipped;
   std::optional<StepNumbers> unfinished;  // of this step, when the validation after it was broken off
 
   // Mean loss of about the last 20 steps: each weighs 0.95 times what the one after it weighs, and the weights add up
@@ -45,15 +54,26 @@ struct RunPosition {
   void add_loss(double loss);
 };
 
-// Writes a checkpoint, RUN/last/ or RUN/best/, so that at any moment a complete one exists: into last.new/, then the
-// old last/ becomes last.previous/ and last.new/ becomes last/. Its file DONE comes last, with size and XXH3-128 of
-// every other file. DataError when it cannot be written: the old one is then untouched.
-void save_checkpoint(const std::filesystem::path& run, const std::string& name, const LanguageModel& model,
-                     const Optimizer& optimizer, const RunPosition& position, const std::string& tokenizer_json);
+// All that is saved here throws DataError when it cannot be written, for whatever reason, and NumericError when a
+// weight is not finite; what was saved before is then untouched. A link in place of a folder is replaced, not followed.
 
-// The model alone, as RUN/NAME/ with tokenizer.json: atomic, and left alone if it is there.
+// Writes RUN/last/ so that at any moment a complete checkpoint exists: into last.new/, then the old last/ becomes
+// last.previous/ and last.new/ becomes last/. Its file DONE comes last, with size and XXH3-128 of every other file.
+// last.previous/ goes afterwards unless it is kept, and before where there is no room for three.
+void save_checkpoint(const std::filesystem::path& run, const LanguageModel& model, const Optimizer& optimizer,
+                     const RunPosition& position, const std::string& tokenizer_json, bool keep_previous);
+// RUN/best/, in the same way, without the optimiser's state and without one before it.
+void save_best(const std::filesystem::path& run, const LanguageModel& model, const RunPosition& position,
+               const std::string& tokenizer_json);
+// The model alone, as RUN/NAME/ with tokenizer.json: left alone if it is there.
 void save_milestone(const std::filesystem::path& run, const std::string& name, const LanguageModel& model,
                     const std::string& tokenizer_json);
+
+// Removes what processes that were killed had not finished in a run's folder.
+void remove_unfinished(const std::filesystem::path& run);
+
+// NumericError that names the first parameter with a value that is not finite.
+void require_finite(const LanguageModel& model);
 
 struct FoundCheckpoint {
   std::filesystem::path folder;

@@ -38,7 +38,8 @@ std::string cell(const std::optional<double>& x) { return x ? fmt::format("{:.9g
 // The file with what of it is kept, open for more.
 AppendFile continue_file(const std::filesystem::path& file, std::int64_t step) {
   const bool continued = step > 0 && std::filesystem::exists(file);
-  write_file_atomically(file, continued ? kept_lines(MappedFile(file).text(), step) : std::string(kHeader));
+  write_file_atomically(file, continued ? kept_lines(MappedFile(file).text(), step) : std::string(kHeader),
+                        Links::replace);
   return AppendFile(file);
 }
 

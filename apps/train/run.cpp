@@ -26,8 +26,9 @@ std::string in_words(const Evaluation& e) {
 
 }  // namespace
 
-Run::Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer& tokenizer)
-    : config_(config), folder_(folder), trainer_(trainer), tokenizer_(tokenizer) {
+Run::Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer& tokenizer,
+         std::optional<std::int64_t> saved)
+    : config_(config), folder_(folder), trainer_(trainer), tokenizer_(tokenizer), last_step_(saved) {
   for (const std::string& prompt : config_.train.prompts) prompt_ids(tokenizer_, prompt);  // now, not in an hour
   trainer_.watch_validation([this](std::int64_t done, std::int64_t total) {
     progress_.update(fmt::format("held-out text: {} of {} blocks", done, total), static_cast<double>(done),
@@ -38,6 +39,7 @@ Run::Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer
   // What files say of an unfinished step is said again when it is finished.
   const std::int64_t step = trainer_.position().step - (trainer_.is_unfinished() ? 1 : 0);
   metrics_.emplace(folder_->path() / "metrics.csv", step);
+  folder_->keep_samples(step);
   events_.emplace(folder_->path(), "blalm", step);
   progress_.copy_to([this](const std::string& line) { folder_->log(line); });
 }
@@ -50,7 +52,7 @@ void Run::say(const std::string& line) {
 ExitCode Run::train() {
   try {
     return take_steps();
-  } catch (const Error& e) {
+  } catch (const std::exception& e) {
     progress_.clear();
     note_failure(e.what());
     throw;
@@ -64,7 +66,8 @@ ExitCode Run::take_steps() {
   if (trainer_.position().step == 0) validate_first();
   while (!trainer_.finished() && !StopSignals::requested() &&
          (trainer_.is_unfinished() || trainer_.position().step < enough))
-    if (const auto report = trainer_.is_unfinished() ? trainer_.finish_step() : trainer_.step()) record(*report);
+    if (const auto report = trainer_.is_unfinished() ? trainer_.finish_step() : trainer_.step())
+      record_or_save(*report);
   progress_.clear();
   const bool interrupted = !trainer_.finished() && StopSignals::requested();
   finish(interrupted ? "interrupted" : trainer_.stopped_early() ? "stopped early" : "finished");
@@ -87,6 +90,18 @@ void Run::validate_first() {
   save_best();
 }
 
+// Where a step cannot be recorded (a full disk), the run ends; what it has learned is saved first if that finds room,
+// and is recorded when the run goes on.
+void Run::record_or_save(const StepReport& r) {
+  try {
+    record(r);
+  } catch (const DataError&) {
+    trainer_.reopen_step();
+    if (folder_ != nullptr) save();
+    throw;
+  }
+}
+
 void Run::record(const StepReport& r) {
   const double speed = r.numbers.tokens_per_second;
   tokens_per_second_ = steps_ == 0 ? speed : 0.9 * tokens_per_second_ + 0.1 * speed;
@@ -96,10 +111,54 @@ void Run::record(const StepReport& r) {
   write_numbers(r);
   show(r);
   if (r.valid) say(fmt::format("step {}: {}", r.step, in_words(*r.valid)));
+  stop_if_skipping();
   if (r.sample_now && !config_.train.prompts.empty() && config_.train.overfit == 0) draw_samples(r.step);
   if (folder_ == nullptr) return;
+  for (const std::string& lost : trainer_.take_lost_milestones()) say("could not be saved: " + lost);
   if (r.is_best) save_best();
-  if (Clock::now() - saved_ > std::chrono::duration<double>(60 * config_.train.save_minutes)) save();
+  const bool is_first = !tried_ && !last_step_;  // a disk that cannot hold it is met now, not in an hour
+  if (is_first || Clock::now() - saved_ > std::chrono::duration<double>(60 * config_.train.save_minutes)) save();
+}
+
+void Run::stop_if_skipping() const {
+  const SkippedSteps& skipped = trainer_.position().skipped;
+  if (config_.train.max_skipped == 0 || skipped.count < config_.train.max_skipped) return;
+  fail_numerically("finite gradients", fmt::format("{} skipped steps in a row (train.max_skipped), from step {} on, "
+                                                   "where that of {} was the first",
+                                                   skipped.count, skipped.first, skipped.parameter));
+}
+
+void Run::require_finite_weights() const {
+  const RunPosition& p = trainer_.position();
+  try {
+    require_finite(trainer_.model());
+  } catch (const NumericError&) {
+    if (p.skipped.count == 0) throw;
+    fail_numerically("finite weights at the end",
+                     fmt::format("{} skipped steps in a row, from step {} on, where the gradient of {} was the first",
+                                 p.skipped.count, p.skipped.first, p.skipped.parameter));
+  }
+}
+
+// What must not be called finished, though its weights are finite.
+void Run::require_good_end() const {
+  const RunPosition& p = trainer_.position();
+  if (p.step > 0 && trainer_.optimizer().updates() == 0)
+    fail_numerically("finite gradients",
+                     fmt::format("none in {} steps, in the first for that of {}", p.step, p.skipped.parameter));
+  if (p.latest && !std::isfinite(p.latest->loss))
+    fail_numerically("a finite held-out loss", fmt::format("{}", without_nan_sign(p.latest->loss)));
+}
+
+void Run::fail_numerically(const std::string& expected, const std::string& got) const {
+  const bool is_rounded = config_.train.precision == PrecisionChoice::bf16;
+  const std::string there = folder_ == nullptr ? ""
+                            : last_step_       ? fmt::format("; the last checkpoint is of step {}", *last_step_)
+                                               : "; no checkpoint was saved";
+  throw NumericError(
+      expected_got("train", expected, got,
+                   fmt::format("try an optim.lr below {:g}, {}{}", config_.optim.lr,
+                               is_rounded ? "or train.precision f32" : "or --anomaly to see where it begins", there)));
 }
 
 void Run::show(const StepReport& r) {
@@ -171,23 +230,32 @@ void Run::draw_samples(std::int64_t step) {
   events_->flush();
 }
 
-// A checkpoint that cannot be written is said, and the last good one stays; training goes on.
+// What cannot be written is said, and training goes on.
 bool Run::save() {
   saved_ = Clock::now();
+  tried_ = true;
   try {
     trainer_.save();
-    folder_->write_summary(trainer_, "running");
-    return true;
-  } catch (const DataError& e) {
-    progress_.line(fmt::format("the checkpoint could not be saved, the last good one stays: {}", e.what()));
+    last_step_ = trainer_.position().step;
+  } catch (const Error& e) {
+    progress_.line(fmt::format(
+        "the checkpoint could not be saved, {}: {}",
+        last_step_ ? fmt::format("the last good one stays, of step {}", *last_step_) : "and there is none yet",
+        e.what()));
     return false;
   }
+  try {
+    folder_->write_summary(trainer_, "running");
+  } catch (const Error& e) {
+    progress_.line(e.what());
+  }
+  return true;
 }
 
 void Run::save_best() {
   try {
     trainer_.save_best();
-  } catch (const DataError& e) {
+  } catch (const Error& e) {
     progress_.line(fmt::format("the best model so far could not be saved: {}", e.what()));
   }
 }
@@ -206,11 +274,13 @@ std::string Run::best_line() const {
 void Run::finish(const std::string& state) {
   const std::int64_t steps = trainer_.position().step;
   const std::string count = fmt::format("{} {}", steps, steps == 1 ? "step" : "steps");
+  require_finite_weights();
   if (folder_ == nullptr) {
     if (state == "interrupted") {
       print_aside("interrupted after {}; nothing was written\n", count);
       return;
     }
+    require_good_end();
     const double tokens_a_step = static_cast<double>(config_.train.batch * config_.data.seq);
     const double seconds = static_cast<double>(trainer_.total_steps()) * tokens_a_step / tokens_per_second_;
     print_out("dry run of {} done; nothing was written; a whole run of {} steps takes about {}\n", count,
@@ -218,8 +288,11 @@ void Run::finish(const std::string& state) {
     return;
   }
   if (!save())
-    throw DataError(expected_got("train", fmt::format("room for a checkpoint in '{}'", folder_->path().string()),
-                                 "none", "make room, then continue with --resume auto"));
+    throw DataError(expected_got(
+        "train", fmt::format("the checkpoint of step {} to be saved in '{}'", steps, folder_->path().string()),
+        last_step_ ? fmt::format("only that of step {}", *last_step_) : "none",
+        fmt::format("make that possible, then {} with --resume auto", last_step_ ? "go on" : "begin again")));
+  if (state != "interrupted") require_good_end();
   folder_->write_summary(trainer_, state);
   say(fmt::format("{} after {} and {}; model and state are in {}", state, count,
                   human_time(trainer_.position().seconds), (folder_->path() / "last").string()));
@@ -232,8 +305,11 @@ void Run::finish(const std::string& state) {
 void Run::note_failure(const std::string& what) noexcept {
   if (folder_ == nullptr) return;
   try {
+    folder_->write_summary(trainer_, "failed", what);
+  } catch (const std::exception&) {
+  }
+  try {
     folder_->log(what);
-    folder_->write_summary(trainer_, "failed");
   } catch (const std::exception&) {
   }
 }

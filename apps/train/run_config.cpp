@@ -41,7 +41,14 @@ Fields TrainConfig::fields() {
   f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
       .at_least(0)
       .when_resumed(kFree);
-  f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0).when_resumed(kFree);
+  f.add("save_minutes", save_minutes, "minutes between checkpoints in last/, after the first step's")
+      .above(0)
+      .when_resumed(kFree);
+  f.add("keep_previous", keep_previous, "keep the checkpoint before it, too, for when a file of last/ is damaged")
+      .when_resumed(kFree);
+  f.add("max_skipped", max_skipped, "stop after so many steps in a row whose gradient is not finite; 0: never")
+      .at_least(0)
+      .when_resumed(kFree);
   f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …").when_resumed(kFree);
   f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end")
       .when_resumed(kFree);

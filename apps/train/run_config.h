@@ -29,6 +29,8 @@ struct TrainConfig {
   std::int64_t valid_blocks = 0;
   std::int64_t patience = 0;
   double save_minutes = 10;
+  bool keep_previous = true;
+  std::int64_t max_skipped = 20;
   bool milestones = true;
   Amount sample_every{25, true};
   std::vector<std::string> prompts = {"Once upon a time", "The little dog"};

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <vector>
 
 #include "blalm/apps/common/append_file.h"
@@ -104,7 +106,7 @@ bool RunFolder::is_run(const fs::path& folder) {
 
 void RunFolder::write_config(RunConfig& config) const {
   write_file_atomically(path() / "config.toml",
-                        "# All settings of this run, as they were resolved.\n" + config.to_toml());
+                        "# All settings of this run, as they were resolved.\n" + config.to_toml(), Links::replace);
 }
 
 RecordedRun read_record(const fs::path& folder) {
@@ -127,7 +129,7 @@ RecordedRun read_record(const fs::path& folder) {
   return recorded;
 }
 
-void RunFolder::write_summary(Trainer& trainer, const std::string& state) const {
+void RunFolder::write_summary(Trainer& trainer, const std::string& state, const std::string& reason) const {
   RunConfig& config = trainer.config();
   const RunPosition& position = trainer.position();
   const DataId data = trainer.data_id();
@@ -160,16 +162,33 @@ void RunFolder::write_summary(Trainer& trainer, const std::string& state) const 
       {"threads", num_threads()},
       {"peak_memory_bytes", peak_rss_bytes()},
   };
+  if (!reason.empty()) summary["reason"] = reason;
   summary.update(machine_json());
   summary["data"] = {{"tokenizer", data.tokenizer}, {"train", data.train}, {"valid", data.valid}};
   summary["settings"] = settings;
-  write_file_atomically(path() / "run.json", summary.dump(2) + "\n");
+  write_file_atomically(path() / "run.json", summary.dump(2) + "\n", Links::replace);
 }
 
 void RunFolder::log(const std::string& line) const { append("log.txt", fmt::format("{}  {}\n", utc_now(), line)); }
 
 void RunFolder::add_sample(std::int64_t step, const std::string& text) const {
   append("samples.txt", fmt::format("step {}\n{}\n\n", step, text));
+}
+
+void RunFolder::keep_samples(std::int64_t step) const {
+  const fs::path file = path() / "samples.txt";
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return;
+  std::string kept, line;
+  for (bool keep = true; std::getline(in, line);) {
+    std::int64_t number = 0;  // the lines of a sample are indented
+    if (constexpr std::string_view kStep = "step "; line.starts_with(kStep)) {
+      std::from_chars(line.data() + kStep.size(), line.data() + line.size(), number);
+      keep = number <= step;
+    }
+    if (keep) kept += line + '\n';
+  }
+  write_file_atomically(file, kept, Links::replace);
 }
 
 void RunFolder::append(const char* file, const std::string& text) const { AppendFile(path() / file).append(text); }

@@ -35,10 +35,12 @@ class RunFolder {
   void keep() { owned_.keep(); }
   void write_config(RunConfig& config) const;
   // run.json: where the run stands, and what may help to make it again: command line, settings, data, machine,
-  // versions, times, peak memory. `state` is "running", "finished", "interrupted", ….
-  void write_summary(Trainer& trainer, const std::string& state) const;
+  // versions, times, peak memory. `state` is "running", "finished", "interrupted", …; `reason`, if any, is why a run
+  // failed.
+  void write_summary(Trainer& trainer, const std::string& state, const std::string& reason = {}) const;
   void log(const std::string& line) const;                            // log.txt, with the time
   void add_sample(std::int64_t step, const std::string& text) const;  // samples.txt
+  void keep_samples(std::int64_t step) const;                         // up to this step: later ones are drawn again
 
  private:
   void append(const char* file, const std::string& text) const;

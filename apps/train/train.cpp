@@ -89,6 +89,17 @@ void describe(const ReadyData& data, RunConfig& config, Trainer& trainer, Run& r
                       num_threads() == 1 ? "" : "s"));
 }
 
+// "last/ and last.previous/ of 63.1 MB, best/ of 21.0 MB"
+std::string sizes_of_checkpoints(const TrainConfig& config, const Trainer& trainer) {
+  const auto megabytes = [](std::int64_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6); };
+  std::string text = config.keep_previous
+                         ? fmt::format("last/ and last.previous/ of {} each", megabytes(trainer.checkpoint_bytes()))
+                         : fmt::format("last/ of {}", megabytes(trainer.checkpoint_bytes()));
+  if (trainer.has_validation()) text += ", best/ of " + megabytes(trainer.best_bytes());
+  if (config.milestones) text += ", chck_1M/ ... of " + megabytes(trainer.best_bytes());
+  return text;
+}
+
 // With a given tokenizer the size of the vocabulary is its own.
 void require_vocabulary_of(const Tokenizer& tokenizer, const RunConfig& config, const std::vector<Setting>& given) {
   if (config.data.tokenizer.empty()) return;
@@ -129,7 +140,10 @@ ExitCode train(Arguments& a) {
   if (found) trainer.resume(*found);
   if (is_initial) trainer.begin_with(find_model_folder(a.config.train.init));
   if (folder) trainer.save_into(folder->path());
-  Run run(a.config, folder ? &*folder : nullptr, trainer, data.tokenizer);
+  Run run(a.config, folder ? &*folder : nullptr, trainer, data.tokenizer,
+          found        ? std::optional(found->position.step)
+          : is_initial ? std::optional<std::int64_t>(0)
+                       : std::nullopt);
   // From here on there is a run, which stays. What could be wrong before left nothing.
   if (folder && (!continued || !changes.empty())) folder->write_config(trainer.config());
   if (folder) folder->keep();
@@ -143,6 +157,7 @@ ExitCode train(Arguments& a) {
   if (folder)
     run.say(fmt::format("run        {}{}", folder->path().string(),
                         a.resume && !continued ? ", a new one: there was none to resume" : ""));
+  if (folder) run.say("checkpoint " + sizes_of_checkpoints(a.config.train, trainer));
   for (const std::string& line : describe_changes(recorded, changes, trainer)) run.say(line);
   if (found) {
     for (const std::string& refused : found->refused) run.say("refused    " + refused);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "blalm/apps/common/gradients.h"
+#include "blalm/apps/train/checkpoint_room.h"
 #include "blalm/core/error.h"
 #include "blalm/data/milestones.h"
 #include "blalm/data/prepared.h"
@@ -114,9 +115,25 @@ bool Trainer::out_of_patience() const {
   return config_.train.patience > 0 && position_.validations_without_gain >= config_.train.patience;
 }
 
-void Trainer::save_as(const std::string& name) {
+void Trainer::save_into(const std::filesystem::path& run) {
+  remove_unfinished(run);
+  require_room(run, 2 * checkpoint_bytes() + (valid_ ? best_bytes() : 0));
+  run_ = run;
+}
+
+std::int64_t Trainer::checkpoint_bytes() const { return best_bytes() + optimizer_bytes(*optimizer_); }
+std::int64_t Trainer::best_bytes() const {
+  return model_bytes(*model_) + static_cast<std::int64_t>(tokenizer_json_.size());
+}
+
+void Trainer::save() {
   count_time();
-  save_checkpoint(run_, name, *model_, *optimizer_, position_, tokenizer_json_);
+  save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_, config_.train.keep_previous);
+}
+
+void Trainer::save_best() {
+  count_time();
+  blalm::save_best(run_, *model_, position_, tokenizer_json_);
 }
 
 // At the end, and whenever the steps pass a multiple of the interval: a quarter of 353 steps is 88.25, so 25% means
@@ -160,6 +177,10 @@ std::optional<StepReport> Trainer::step() {
   numbers.tokens_per_second = static_cast<double>(seen.tokens) / seconds_since(start);
 
   ++position_.step;
+  if (update.applied)
+    position_.skipped = {};
+  else if (position_.skipped.count++ == 0)
+    position_.skipped = {1, position_.step, update.non_finite};
   if (overfit_.empty()) {
     position_.loader = loader_->position();
     position_.words = loader_->words_seen();
@@ -174,7 +195,14 @@ std::optional<StepReport> Trainer::step() {
   return finish_step();
 }
 
+void Trainer::reopen_step() {
+  if (!unfinished_) return;
+  position_ = *unfinished_;
+  stopped_ = out_of_patience();
+}
+
 std::optional<StepReport> Trainer::finish_step() {
+  unfinished_ = position_;
   StepReport report;
   report.step = position_.step;
   report.total = total_;
@@ -208,8 +236,11 @@ void Trainer::keep_milestones(std::int64_t words_before) {
   if (run_.empty() || !config_.train.milestones || !overfit_.empty()) return;
   const std::vector<std::int64_t> marks = milestones_between(words_before, position_.words);
   for (const std::int64_t mark : marks) {
-    save_milestone(run_, milestone_name(mark), *model_, tokenizer_json_);
-    kept_.push_back(milestone_name(mark));
+    try {
+      save_milestone(run_, milestone_name(mark), *model_, tokenizer_json_);
+    } catch (const Error& e) {
+      lost_.push_back(fmt::format("{}: {}", milestone_name(mark), e.what()));
+    }
   }
 }
 

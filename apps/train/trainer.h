@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "blalm/apps/train/checkpoint.h"
@@ -46,10 +47,14 @@ class Trainer {
   void begin_with(const std::filesystem::path& model);
   // Continues from a checkpoint. ConfigError or DataError when it does not fit config or data.
   void resume(const FoundCheckpoint& checkpoint);
-  // Saves a checkpoint, and at milestones the model, into this folder from now on.
-  void save_into(const std::filesystem::path& run) { run_ = run; }
-  void save() { save_as("last"); }
-  void save_best() { save_as("best"); }
+  // Saves into this folder from now on: models at milestones, and what is asked for. What an earlier process left
+  // there unfinished goes. DataError when two checkpoints have no room there.
+  void save_into(const std::filesystem::path& run);
+  // Bytes of last/ and of best/.
+  std::int64_t checkpoint_bytes() const;
+  std::int64_t best_bytes() const;
+  void save();
+  void save_best();
 
   // Held-out loss before the first step, from which the best counts. Nothing when it was broken off.
   std::optional<Evaluation> validate_first();
@@ -57,6 +62,8 @@ class Trainer {
   // validation was broken off: the step itself is done, and finish_step() makes up for the rest, now or after resume().
   std::optional<StepReport> step();
   std::optional<StepReport> finish_step();
+  // Makes the step that finish_step() has finished an unfinished one again: its report is given once more.
+  void reopen_step();
   bool is_unfinished() const { return position_.unfinished.has_value(); }
   bool finished() const { return !is_unfinished() && (stopped_ || position_.step >= total_); }
   // During validations from now on: told of blocks done and blocks in all after every batch; false breaks off.
@@ -73,14 +80,14 @@ class Trainer {
   const Optimizer& optimizer() const { return *optimizer_; }
   bool has_validation() const { return valid_.has_value(); }
   bool stopped_early() const { return stopped_; }
-  const std::vector<std::string>& kept_milestones() const { return kept_; }
+  // What could not be saved of milestones since the last call, and why.
+  std::vector<std::string> take_lost_milestones() { return std::exchange(lost_, {}); }
 
  private:
   bool due(const Amount& every) const;
   bool out_of_patience() const;
   double micro_batches(LineCounts& seen);
   void keep_milestones(std::int64_t words_before);
-  void save_as(const std::string& name);
   std::optional<Evaluation> validate();
   void count_time();
 
@@ -94,12 +101,13 @@ class Trainer {
   std::vector<Batch> overfit_;
   Tape tape_;
   RunPosition position_;
+  std::optional<RunPosition> unfinished_;  // the position before finish_step()
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();  // wall time up to here
   std::int64_t total_ = 0;
   bool stopped_ = false;
   std::filesystem::path run_;
   std::function<bool(std::int64_t, std::int64_t)> watch_;
-  std::vector<std::string> kept_;
+  std::vector<std::string> lost_;
 };
 
 }  // namespace blalm

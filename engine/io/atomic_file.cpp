@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
 
+constexpr std::string_view kTemporaryBegin = ".blalm-", kTemporaryEnd = ".tmp";
+
 std::string message_of(int error) { return fmt::format("'{}'", std::generic_category().message(error)); }
 
 [[noreturn]] void throw_unwritable(const std::filesystem::path& path, std::string_view got) {
@@ -26,7 +29,7 @@ std::string message_of(int error) { return fmt::format("'{}'", std::generic_cate
 // Unique among the threads of this process and among processes; short, so that any legal name can be a target.
 std::string next_temporary_name() {
   static std::atomic<unsigned> counter{0};
-  return fmt::format(".blalm-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
+  return fmt::format("{}{}-{}{}", kTemporaryBegin, ::getpid(), counter.fetch_add(1), kTemporaryEnd);
 }
 
 // Filesystems that cannot sync a folder say so with these; there is nothing more to be done on them.
@@ -34,14 +37,15 @@ bool is_unsupported(int error) { return error == EINVAL || error == ENOTSUP; }
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path) : target_(path) {
+AtomicFile::AtomicFile(const std::filesystem::path& path, Links links) : target_(path) {
   std::error_code error, ignored;  // what `ignored` would tell, opening tells better
-  if (std::filesystem::is_symlink(path, ignored)) target_ = std::filesystem::canonical(path, error);
+  const bool is_link = std::filesystem::is_symlink(path, ignored);
+  if (is_link && links == Links::follow) target_ = std::filesystem::canonical(path, error);
   if (error) throw_unwritable(path, message_of(error.value()));
   if (target_.empty() || !target_.has_filename()) throw_unwritable(path, "a path without a file name");
 
   struct stat previous {};
-  const bool replaces = ::stat(target_.c_str(), &previous) == 0;
+  const bool replaces = !(is_link && links == Links::replace) && ::stat(target_.c_str(), &previous) == 0;
   if (replaces && S_ISDIR(previous.st_mode)) throw_unwritable(path, "a directory");
   if (replaces && !S_ISREG(previous.st_mode)) throw_unwritable(path, "a pipe or device, which cannot be replaced");
 
@@ -57,6 +61,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : target_(path) {
     temporary_.clear();
     fail(reason);
   }
+  ::flock(file_, LOCK_EX | LOCK_NB);  // tells remove_leftover_files() that it is no leftover, where there are locks
   if (replaces && ::fchmod(file_, previous.st_mode & 07777) != 0) fail(errno);
 }
 
@@ -104,14 +109,26 @@ void AtomicFile::fail(int error) {
   throw_unwritable(target_, message_of(error));
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  AtomicFile file(path);
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes, Links links) {
+  AtomicFile file(path, links);
   file.append(bytes);
   file.commit();
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
-  write_file_atomically(path, std::as_bytes(std::span(text)));
+void write_file_atomically(const std::filesystem::path& path, std::string_view text, Links links) {
+  write_file_atomically(path, std::as_bytes(std::span(text)), links);
+}
+
+void remove_leftover_files(const std::filesystem::path& folder) noexcept {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(kTemporaryBegin) || !name.ends_with(kTemporaryEnd)) continue;
+    const int file = ::open(it->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) continue;
+    if (::flock(file, LOCK_EX | LOCK_NB) == 0) ::unlink(it->path().c_str());
+    ::close(file);
+  }
 }
 
 }  // namespace blalm

@@ -11,13 +11,16 @@
 
 namespace blalm {
 
+// What becomes of a symbolic link under the name that is written: its target is written, or a file takes its place.
+enum class Links { follow, replace };
+
 // Writes to a temporary file in the folder of `path`; commit() syncs it to the disk and renames it over `path`.
-// An existing file keeps its permission bits; a symbolic link is followed and stays a link.
+// An existing file keeps its permission bits.
 // Every failure (full disk, permission, missing folder) removes the temporary file, leaves the previous file as it was
 // and throws a DataError that names the file and the reason.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::filesystem::path& path);
+  explicit AtomicFile(const std::filesystem::path& path, Links links = Links::follow);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() { discard(); }  // without commit() nothing is left behind
@@ -41,7 +44,12 @@ class AtomicFile {
   std::vector<std::byte> buffer_;  // gathers small pieces
 };
 
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
-void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                           Links links = Links::follow);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text, Links links = Links::follow);
+
+// Removes the temporary files that killed processes have left in a folder, as far as that can be done. Those that are
+// being written stay.
+void remove_leftover_files(const std::filesystem::path& folder) noexcept;
 
 }  // namespace blalm

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "blalm/core/error.h"
+#include "blalm/io/atomic_file.h"
 
 namespace blalm {
 namespace {
@@ -25,6 +26,7 @@ OwnedFolder::OwnedFolder(fs::path path, std::string where) : path_(std::move(pat
     do make();
     while (!lock());
     if (::faccessat(AT_FDCWD, path_.c_str(), W_OK | X_OK, AT_EACCESS) != 0) cannot_write(last_error());
+    remove_leftover_files(path_);
   } catch (...) {
     release();
     throw;

@@ -11,7 +11,8 @@ namespace blalm {
 
 class OwnedFolder {
  public:
-  // Makes the folder and those above it that are missing. DataError, with `where` in front, naming the folder: it
+  // Makes the folder and those above it that are missing, and removes temporary files that killed processes have left
+  // there. DataError, with `where` in front, naming the folder: it
   // cannot be written, or another OwnedFolder has it, in this process or another (where the file system has locks).
   OwnedFolder(std::filesystem::path path, std::string where);
   // Unless they are kept, the folders that were made here go: the last one with all that is in it, those above it if

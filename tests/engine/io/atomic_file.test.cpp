@@ -178,6 +178,33 @@ TEST_CASE("a link stays a link, and its target is written") {
   CHECK(has(error_on(folder / "dangling"), "No such file"));
 }
 
+TEST_CASE("a link that is to be replaced becomes a file, and its target is left alone") {
+  TempFolder folder;
+  write_plainly(folder / "elsewhere", "old");
+  for (const char* target : {"elsewhere", "nowhere", "link"}) {
+    CAPTURE(target);
+    std::filesystem::create_symlink(target, folder / "link");
+    write_file_atomically(folder / "link", "new", Links::replace);
+    CHECK_FALSE(std::filesystem::is_symlink(folder / "link"));
+    CHECK(read_plainly(folder / "link") == "new");
+    CHECK(read_plainly(folder / "elsewhere") == "old");
+    std::filesystem::remove(folder / "link");
+  }
+}
+
+TEST_CASE("temporary files of killed processes go; those that are being written, and all others, stay") {
+  TempFolder folder;
+  for (const char* name : {".blalm-1-0.tmp", ".blalm-999999-17.tmp", "other.tmp", ".blalm-notes"})
+    write_plainly(folder / name, "x");
+  AtomicFile file(folder / "a");
+  file.append("whole");
+  remove_leftover_files(folder.path());
+  file.commit();
+  CHECK(read_plainly(folder / "a") == "whole");
+  CHECK(folder.listing() == std::set<std::string>{"a", "other.tmp", ".blalm-notes"});
+  remove_leftover_files(folder / "nowhere");
+}
+
 TEST_CASE("readers see the old content or the new one, whoever writes") {
   TempFolder folder;
   constexpr std::size_t kSize = 300'000;
