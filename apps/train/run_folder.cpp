@@ -12,7 +12,10 @@
 #include "blalm/apps/common/machine.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
+#include "blalm/core/utf8.h"
 #include "blalm/io/atomic_file.h"
+#include "blalm/io/json_text.h"
+#include "blalm/io/mapped_file.h"
 
 namespace blalm {
 namespace {
@@ -38,10 +41,12 @@ std::string command_line() {
 
 // "started" in the run.json of an earlier process; empty when there is none that can be read.
 std::string start_in(const fs::path& file) {
-  std::ifstream in(file);
-  const nlohmann::json run = nlohmann::json::parse(in, nullptr, false);
-  return run.is_object() && run.contains("started") && run["started"].is_string() ? run["started"].get<std::string>()
-                                                                                  : std::string();
+  try {
+    const nlohmann::json run = parse_json(MappedFile(file).text(), "run.json", kSmallJson);
+    if (run.is_object() && run.contains("started") && run["started"].is_string()) return run["started"];
+  } catch (const Error&) {
+  }
+  return {};
 }
 
 }  // namespace
@@ -95,10 +100,12 @@ void RunFolder::write_summary(const RunConfig& config, const std::string& state,
       {"peak_memory_bytes", peak_rss_bytes()},
   };
   summary.update(machine_json());
-  write_file_atomically(path() / "run.json", summary.dump(2) + "\n");
+  write_file_atomically(path() / "run.json", json_text(summary) + "\n");
 }
 
-void RunFolder::log(const std::string& line) const { append("log.txt", fmt::format("{}  {}\n", utc_now(), line)); }
+void RunFolder::log(const std::string& line) const {
+  append("log.txt", fmt::format("{}  {}\n", utc_now(), utf8::printable_lines(line)));
+}
 
 void RunFolder::add_sample(std::int64_t step, const std::string& text) const {
   append("samples.txt", fmt::format("step {}\n{}\n\n", step, text));
