@@ -21,27 +21,39 @@ void make_absolute(std::string& path) {
 }  // namespace
 
 Fields TrainConfig::fields() {
+  constexpr double kMany = 1e12;  // products of such numbers, below 1e6 each but for one, stay below 2^63
   Fields f("train");
   f.add("seed", seed, "of initial weights and of the order of the blocks");
-  f.add("epochs", epochs, "passes over the training text").at_least(1);
+  f.add("epochs", epochs, "passes over the training text").at_least(1).at_most(1e6);
   f.add("batch", batch, "sequences a step").at_least(1).at_most(1e6);
-  f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
+  f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens")
+      .at_least(0)
+      .at_most(1e6);
   add_precision(f, precision);
   f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
   f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time");
   f.add("valid_every", valid_every,
-        "steps between validations, or share of all steps; 0: only at the beginning and the end");
-  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0);
+        "steps between validations, or share of all steps; 0: only at the beginning and the end")
+      .whole()
+      .at_most(kMany);
+  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0).at_most(kMany);
   f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
-      .at_least(0);
-  f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0);
+      .at_least(0)
+      .at_most(kMany);
+  f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0).at_most(1e9);
   f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …");
-  f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end");
+  f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end")
+      .whole()
+      .at_most(kMany);
   f.add("prompts", prompts, "what samples begin with");
   f.add("sample_tokens", sample_tokens, "length of a sample").at_least(1).at_most(4096);
-  f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none");
-  f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off").at_least(0);
-  f.add("dry_run", dry_run, "stop after this many steps and leave no run folder; 0: off").at_least(0);
+  f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none")
+      .whole()
+      .at_most(kMany);
+  f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off")
+      .at_least(0)
+      .at_most(1e9);
+  f.add("dry_run", dry_run, "stop after this many steps and leave no run folder; 0: off").at_least(0).at_most(kMany);
   f.add("anomaly", anomaly, "stop at the first value or gradient that is not finite, and name its operation");
   return f;
 }
@@ -66,6 +78,7 @@ void RunConfig::configure(std::vector<Setting> settings) {
   apply_preset(model, preset);
   apply_size(model, size);
   apply_settings(settings, all);
+  optim.validate();
 }
 
 void RunConfig::resolve_paths() {
