@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "blalm/apps/common/command.h"
+#include "blalm/apps/common/fault.h"
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
 
@@ -47,9 +48,9 @@ int run(int argc, char** argv) {
 }
 
 // Does not throw where standard error cannot be written either.
-void tell(const std::exception& e) {
+void tell(const std::string& line) {
   std::fflush(stdout);
-  std::fputs(fmt::format("blalm: {}\n", e.what()).c_str(), stderr);
+  std::fputs(fmt::format("blalm: {}\n", line).c_str(), stderr);
 }
 
 }  // namespace
@@ -62,11 +63,9 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
       throw blalm::DataError("[output] expected to write to standard output, got an error (is the disk full?)");
     return code;
-  } catch (const blalm::Error& e) {
-    tell(e);
-    return static_cast<int>(e.exit_code());
   } catch (const std::exception& e) {
-    tell(e);
-    return static_cast<int>(blalm::ExitCode::kData);
+    const blalm::Fault fault = blalm::fault_of(e, fmt::format("blalm {}", argc > 1 ? argv[1] : ""));
+    tell(fault.line);
+    return static_cast<int>(fault.code);
   }
 }

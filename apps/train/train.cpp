@@ -10,6 +10,7 @@
 #include "blalm/apps/common/options.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
+#include "blalm/apps/train/memory.h"
 #include "blalm/apps/train/prepared_settings.h"
 #include "blalm/apps/train/run.h"
 #include "blalm/core/parallel.h"
@@ -83,6 +84,7 @@ void require_vocabulary_of(const Tokenizer& tokenizer, const RunConfig& config, 
 }
 
 ExitCode train(Arguments& a) {
+  require_memory(a.config);
   const StopSignals signals("stopping; Ctrl-C again stops at once");
   const KernelChoice choice(a.kernels);
   std::optional<RunFolder> folder;
