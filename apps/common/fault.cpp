@@ -18,7 +18,7 @@ Fault fault_of(const std::exception& e, std::string_view work) {
   }
   if (dynamic_cast<const std::bad_alloc*>(&e) != nullptr || dynamic_cast<const std::length_error*>(&e) != nullptr)
     return {expected_got("memory", fmt::format("room for what {} makes", work), "no more",
-                         "a smaller model, batch or file takes less"),
+                         "other programs may hold it; a smaller model, batch or file takes less"),
             ExitCode::kData};
   return {expected_got(work, "no fault inside the program", "one", "please report it with the command line"),
           ExitCode::kData};

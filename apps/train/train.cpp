@@ -13,6 +13,7 @@
 #include "blalm/apps/train/memory.h"
 #include "blalm/apps/train/prepared_settings.h"
 #include "blalm/apps/train/run.h"
+#include "blalm/core/making.h"
 #include "blalm/core/parallel.h"
 #include "blalm/data/samples.h"
 
@@ -100,7 +101,8 @@ ExitCode train(Arguments& a) {
     data_config.train = {data_folder.string()};
     data_config.tokenizer.clear();
   }
-  const ReadyData data = ready_data(data_config, data_folder, progress, stop_if_asked);
+  const ReadyData data =
+      making("the prepared text", [&] { return ready_data(data_config, data_folder, progress, stop_if_asked); });
   require_vocabulary_of(data.tokenizer, a.config, a.settings);
 
   Trainer trainer(a.config, data.folder, data.tokenizer);

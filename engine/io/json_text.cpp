@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "blalm/core/error.h"
+#include "blalm/core/making.h"
 #include "blalm/core/utf8.h"
 
 namespace blalm {
@@ -153,9 +154,11 @@ json parse_json(std::string_view text, const std::string& where, const JsonLimit
         where, "JSON",
         fmt::format("an error at {}: '{}' is not UTF-8", place_in(text, valid), utf8::printable(text.substr(valid, 1))),
         hint));
-  Builder builder(text, where, hint);
-  json::sax_parse(text.begin(), text.end(), &builder);
-  return builder.take();
+  return making(where, [&] {
+    Builder builder(text, where, hint);
+    json::sax_parse(text.begin(), text.end(), &builder);
+    return builder.take();
+  });
 }
 
 std::string json_text(const nlohmann::ordered_json& document, int indent) { return text_of(document, indent); }

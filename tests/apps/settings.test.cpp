@@ -11,6 +11,7 @@
 #include "blalm/apps/common/fault.h"
 #include "blalm/apps/train/run_config.h"
 #include "blalm/core/error.h"
+#include "blalm/core/making.h"
 #include "blalm/core/utf8.h"
 #include "tests/apps/train_support.h"
 
@@ -171,9 +172,7 @@ TEST_CASE("a final learning rate above the peak is refused, wherever the two are
 
 TEST_CASE("no exception of a library reaches a user in its own words") {
   const auto line = [](const std::exception& e) { return fault_of(e, "blalm train").line; };
-  CHECK(line(std::bad_alloc()) ==
-        "[memory] expected room for what blalm train makes, got no more (a smaller model, "
-        "batch or file takes less)");
+  CHECK(line(std::bad_alloc()).starts_with("[memory] expected room for what blalm train makes, got no more ("));
   CHECK(line(std::length_error("vector::_M_default_append")).starts_with("[memory] expected"));
   CHECK(line(std::filesystem::filesystem_error("cannot get", "a\x1b",
                                                std::make_error_code(std::errc::permission_denied))) ==
@@ -183,6 +182,9 @@ TEST_CASE("no exception of a library reaches a user in its own words") {
           "[blalm train] expected no fault inside the program, got one (please report it with the command line)");
   CHECK(line(ConfigError("a\x1b[2J")) == "a\\x1b[2J");
   CHECK(fault_of(ConfigError("x"), "").code == ExitCode::kUsage);
+  const volatile std::size_t many = std::size_t{1} << 62;
+  CHECK_THROWS_WITH_AS(making("the model 'a'", [&] { return std::vector<int>(many); }),
+                       doctest::Contains("[memory] expected room for the model 'a', got no more ("), DataError);
 }
 
 }  // namespace blalm
