@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "blalm/apps/common/command.h"
+#include "blalm/apps/common/fault.h"
 #include "blalm/apps/common/output.h"
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
@@ -62,11 +63,9 @@ int main(int argc, char** argv) {
     return code;
   } catch (const blalm::OutputClosed&) {
     return blalm::kOutputClosedExitCode;
-  } catch (const blalm::Error& e) {
-    blalm::print_error("blalm: {}\n", e.what());
-    return static_cast<int>(e.exit_code());
   } catch (const std::exception& e) {
-    blalm::print_error("blalm: {}\n", e.what());
-    return static_cast<int>(blalm::ExitCode::kData);
+    const blalm::Fault fault = blalm::fault_of(e, fmt::format("blalm {}", argc > 1 ? argv[1] : ""));
+    blalm::print_error("blalm: {}\n", fault.line);
+    return static_cast<int>(fault.code);
   }
 }

@@ -18,7 +18,9 @@ Fields DataConfig::fields() {
       .takes("PATH")
       .when_resumed(OnResume::of_data);
   f.add("vocab_size", vocab_size, "tokens of a tokenizer that is trained here").at_least(259).at_most(1 << 24);
-  f.add("words", words, "words of training text in all, taken from the files in proportion; 0: all").at_least(0);
+  f.add("words", words, "words of training text in all, taken from the files in proportion; 0: all")
+      .at_least(0)
+      .at_most(1e15);
   f.add("seq", seq, "tokens a block: the context length in training").at_least(2).at_most(1 << 20);
   f.add("separator", separator, separator_names(), "what goes around each line or JSON text");
   f.add("bos", bos, "the token that begins a text, as the tokenizer spells it");

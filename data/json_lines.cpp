@@ -7,43 +7,14 @@
 #include "blalm/core/error.h"
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/data/tokenizer/utf8.h"
+#include "blalm/io/json_text.h"
 
 namespace blalm {
 namespace {
 
-// The parser takes valid UTF-8 only. An invalid byte b (0x80 to 0xFF) goes through it as the private-use character
-// U+10FE00 + b, which UTF-8 writes as F4 8F BA xx or F4 8F BB xx.
-constexpr char32_t kStandIn = 0x10FE00;
+// The parser takes valid UTF-8 only: invalid bytes go through it as stand-ins, which UTF-8 writes as F4 8F BA xx or
+// F4 8F BB xx.
 constexpr std::string_view kStandInStarts[] = {"\xF4\x8F\xBA", "\xF4\x8F\xBB"};
-
-std::string with_stand_ins(std::string_view line) {
-  std::string valid;
-  valid.reserve(line.size() + 16);
-  while (!line.empty()) {
-    const std::size_t size = utf8::valid_prefix(line);
-    valid += line.substr(0, size);
-    line.remove_prefix(size);
-    const std::size_t invalid = utf8::invalid_prefix(line);
-    for (const char byte : line.substr(0, invalid)) utf8::append(kStandIn + static_cast<unsigned char>(byte), valid);
-    line.remove_prefix(invalid);
-  }
-  return valid;
-}
-
-std::string without_stand_ins(std::string_view text) {
-  std::string bytes;
-  bytes.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    const utf8::CodePoint point = utf8::decode(text, at);
-    if (point.value >= kStandIn + 0x80 && point.value <= kStandIn + 0xFF) {
-      bytes.push_back(static_cast<char>(point.value - kStandIn));
-    } else {
-      bytes += text.substr(at, point.size);
-    }
-    at += point.size;
-  }
-  return bytes;
-}
 
 bool has_stand_ins(std::string_view line) {
   for (const std::string_view start : kStandInStarts)
@@ -77,7 +48,7 @@ std::string text_field(std::string_view line, const std::string& field, const st
                                    "they could not be told apart; please repair the line"));
   }
   const nlohmann::json document =
-      JsonField::parse(valid ? line : with_stand_ins(line), where, "one whole object a line");
+      parse_json(valid ? line : utf8::with_stand_ins(line), where, {}, "one whole object a line");
   const JsonField root = JsonField::root(document, where);
   if (!root.is_object()) root.fail(fmt::format("a JSON object with a text in field '{}'", field));
   const JsonField text = root[field];
@@ -86,7 +57,7 @@ std::string text_field(std::string_view line, const std::string& field, const st
                                    document.contains(field) ? text.described() : fields_of(document),
                                    "data.json_field names another"));
   }
-  return valid ? text.string() : without_stand_ins(text.string());
+  return valid ? text.string() : utf8::without_stand_ins(text.string());
 }
 
 }  // namespace blalm

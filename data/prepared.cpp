@@ -11,6 +11,7 @@
 #include "blalm/data/shard_rules.h"
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/io/atomic_file.h"
+#include "blalm/io/json_text.h"
 #include "blalm/io/mapped_file.h"
 
 namespace blalm {
@@ -113,8 +114,7 @@ void write_prepared(const std::filesystem::path& folder, const PreparedData& dat
       {"train", to_json(data.train)},
       {"valid", to_json(data.valid)},
       {"sources", std::move(sources)}};
-  // A path may hold bytes that are not UTF-8, which JSON cannot.
-  write_file_atomically(list_in(folder), document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file_atomically(list_in(folder), json_text(document, 1) + "\n");
 }
 
 PreparedData read_prepared(const std::filesystem::path& folder) {
@@ -124,7 +124,7 @@ PreparedData read_prepared(const std::filesystem::path& folder) {
   }
   const std::string name = list_in(folder).string();
   const MappedFile file(list_in(folder));
-  const nlohmann::json document = JsonField::parse(file.text(), name);
+  const nlohmann::json document = parse_json(file.text(), name);
   const JsonField root = JsonField::root(document, name);
   if (root["format"].is_null() || root["format"].string() != kFormat) root["format"].fail(fmt::format("'{}'", kFormat));
   root["version"].integer(kVersion, kVersion);

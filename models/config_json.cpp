@@ -7,13 +7,16 @@
 #include <nlohmann/json.hpp>
 
 #include "blalm/core/error.h"
+#include "blalm/core/utf8.h"
+#include "blalm/io/json_text.h"
 
 namespace blalm {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 constexpr std::string_view kTypeKey = "model_type";
+constexpr std::size_t kMostUnknown = 100;  // keys that are named
 
 // What the reference's Config has: every model folder says these.
 constexpr std::string_view kRequired[] = {"vocab_size",          "hidden_size",         "num_hidden_layers",
@@ -45,7 +48,8 @@ std::string unknown_key(const std::string& key, const std::vector<Field>& fields
   std::vector<std::string> known;
   for (const Field& f : fields) known.push_back(f.key);
   const std::string near = nearest(key, known);
-  return fmt::format("unknown key {}{}", key, near.empty() ? "" : fmt::format(" (did you mean {}?)", near));
+  return fmt::format("unknown key {}{}", utf8::beginning(key, 60),
+                     near.empty() ? "" : fmt::format(" (did you mean {}?)", near));
 }
 
 }  // namespace
@@ -53,7 +57,7 @@ std::string unknown_key(const std::string& key, const std::vector<Field>& fields
 std::string to_json(const ModelConfig& config) {
   ModelConfig copy = config;
   const Fields fields = copy.fields();
-  Json json;
+  nlohmann::ordered_json json;
   json[std::string(kTypeKey)] = kModelType;
   for (const Field& f : fields.list()) json[f.key] = f.kind == FieldKind::text ? Json(f.get()) : Json::parse(f.get());
   return json.dump(2) + "\n";
@@ -62,15 +66,13 @@ std::string to_json(const ModelConfig& config) {
 std::optional<ModelConfig> config_from_json(std::string_view text, std::vector<std::string>& problems) {
   Json json;
   try {
-    json = Json::parse(text);
-  } catch (const Json::exception& error) {
-    std::string_view what = error.what();  // "[json.exception…] parse error at line 3, column 5: …; last read: …"
-    what = what.substr(what.find("] ") + 2);
-    problems.push_back(fmt::format("config.json is not a JSON object: {}", what.substr(0, what.find(';'))));
+    json = parse_json(text, "config.json", kSmallJson);
+  } catch (const FormatError& error) {
+    problems.emplace_back(error.what());
     return {};
   }
   if (!json.is_object()) {
-    problems.push_back(fmt::format("config.json is not a JSON object, but {}", json.type_name()));
+    problems.push_back(expected_got("config.json", "a JSON object", json_beginning(json)));
     return {};
   }
   ModelConfig config;
@@ -80,16 +82,16 @@ std::optional<ModelConfig> config_from_json(std::string_view text, std::vector<s
     problems.push_back(std::move(problem));
     usable = false;
   };
+  if (const auto type = json.find(kTypeKey); type != json.end() && *type != kModelType)
+    fault(fmt::format("model_type is {}, not \"{}\"", json_beginning(*type), kModelType));
+  std::size_t unknown = 0;
   for (const auto& [key, value] : json.items()) {
-    if (key == kTypeKey) {
-      if (value != kModelType) fault(fmt::format("model_type is {}, not \"{}\"", value.dump(), kModelType));
-      continue;
-    }
+    if (key == kTypeKey) continue;
     const auto field = std::ranges::find(fields.list(), key, &Field::key);
     if (field == fields.list().end()) {
-      problems.push_back(unknown_key(key, fields.list()));
+      if (++unknown <= kMostUnknown) problems.push_back(unknown_key(key, fields.list()));
     } else if (!fits(value, field->kind)) {
-      fault(fmt::format("{} is {}, not {}", key, value.dump(), type_of(field->kind)));
+      fault(fmt::format("{} is {}, not {}", key, json_beginning(value), type_of(field->kind)));
     } else {
       try {
         field->set(value.is_string() ? value.get<std::string>() : value.dump());
@@ -98,6 +100,7 @@ std::optional<ModelConfig> config_from_json(std::string_view text, std::vector<s
       }
     }
   }
+  if (unknown > kMostUnknown) problems.push_back(fmt::format("{} more unknown keys", unknown - kMostUnknown));
   for (const std::string_view key : kRequired)
     if (!json.contains(key)) fault(fmt::format("key {} is missing", key));
   if (!usable) return {};

@@ -22,11 +22,11 @@ DType dtype_of_slot(const StateSlot& slot, const Precision& p) {
   return slot.wide ? compute_dtype(p.operand) : p.operand;
 }
 
-// The rows of a growing slot that are in use, the last ones: [batch, position, …].
-Tensor used_rows(const Tensor& t, std::int64_t position) {
-  Tensor used = Tensor::empty(t.shape().with(1, position), t.dtype());
+// Those rows of a growing slot that are in use: [batch, count, …].
+Tensor last_rows(const Tensor& t, std::int64_t count) {
+  Tensor used = Tensor::empty(t.shape().with(1, count), t.dtype());
   const std::int64_t rows = t.dim(1);
-  for (std::int64_t b = 0; b < t.dim(0); ++b) used.row(b).copy_from(t.row(b).rows(rows - position, rows));
+  for (std::int64_t b = 0; b < t.dim(0); ++b) used.row(b).copy_from(t.row(b).rows(rows - count, rows));
   return used;
 }
 
@@ -44,7 +44,8 @@ DecodeState::DecodeState(const LanguageModel& model, std::int64_t batch)
     : batch_(batch), precision_(model.run.precision), config_(model.fingerprint()) {
   if (batch < 1) throw ConfigError(expected_got("decode", "a batch of at least 1", fmt::format("{}", batch)));
   for (const StateSlot& slot : model.state_slots())
-    tensors_.push_back(Tensor::zeros(slot.shape.with_inserted(0, batch), dtype_of_slot(slot, precision_)));
+    tensors_.push_back(Tensor::zeros((slot.growing ? slot.shape.with(0, 0) : slot.shape).with_inserted(0, batch),
+                                     dtype_of_slot(slot, precision_)));
 }
 
 DecodeState::DecodeState(const DecodeState& other)
@@ -88,10 +89,11 @@ DecodeState DecodeState::gather(const LanguageModel& model, std::span<const Stat
   all.position_ = position;
   for (std::size_t slot = 0; slot < all.tensors_.size(); ++slot) {
     const bool growing = model.state_slots()[slot].growing;
+    const std::int64_t used = growing ? model.state_slots()[slot].rows_at(position) : 0;
     Tensor& to = all.tensors_[slot];
     const auto from = [&](const StateRow& r) { return r.state->tensors_[slot].row(r.row); };
     if (growing) {
-      std::int64_t capacity = position;
+      std::int64_t capacity = used;
       for (const StateRow& r : rows) capacity = std::max(capacity, from(r).dim(0));
       to = Tensor::zeros(to.shape().with(1, capacity), to.dtype());
     }
@@ -99,8 +101,7 @@ DecodeState DecodeState::gather(const LanguageModel& model, std::span<const Stat
       const Tensor source = from(rows[i]);
       const Tensor target = to.row(static_cast<std::int64_t>(i));
       if (growing)
-        target.rows(target.dim(0) - position, target.dim(0))
-            .copy_from(source.rows(source.dim(0) - position, source.dim(0)));
+        target.rows(target.dim(0) - used, target.dim(0)).copy_from(source.rows(source.dim(0) - used, source.dim(0)));
       else
         target.copy_from(source);
     }
@@ -113,7 +114,7 @@ void DecodeState::save(const LanguageModel& model, const std::filesystem::path& 
   SafetensorsWriter writer;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const StateSlot& slot = model.state_slots()[i];
-    writer.add(slot.name, slot.growing ? used_rows(tensors_[i], position_) : tensors_[i]);
+    writer.add(slot.name, slot.growing ? last_rows(tensors_[i], slot.rows_at(position_)) : tensors_[i]);
   }
   writer.metadata(kConfig, config_);
   writer.metadata(kPrecision, text_of(precision_));
@@ -154,7 +155,7 @@ DecodeState DecodeState::load(const LanguageModel& model, const std::filesystem:
     const Tensor t = file.load(slot.name);
     if (state.batch_ == 0 && t.rank() > 0) state.batch_ = t.dim(0);
     const Shape expected =
-        (slot.growing ? slot.shape.with(0, state.position_) : slot.shape).with_inserted(0, state.batch_);
+        (slot.growing ? slot.shape.with(0, slot.rows_at(state.position_)) : slot.shape).with_inserted(0, state.batch_);
     const DType dtype = dtype_of_slot(slot, state.precision_);
     if (t.shape() != expected || t.dtype() != dtype || state.batch_ < 1)
       problems.push_back(fmt::format("tensor {} is {}, not {}{}", slot.name, t.str(), name_of(dtype), expected.str()));

@@ -5,8 +5,9 @@
 //   for (;;) logits = step(model, next_token, state);
 //
 // The state holds, for each layer, the mLSTM's C, n and m, the last K-1 inputs of each convolution, and the keys and
-// values of the window and its memory. Only the Transformer's keys and values grow with the position. A copy of a
-// state is independent of the original: what two continuations of one prompt need.
+// values of the window and its memory, which take room as they come, up to the window's. Only the Transformer's keys
+// and values grow with the position without end. A copy of a state is independent of the original: what two
+// continuations of one prompt need.
 #pragma once
 
 #include <cstdint>

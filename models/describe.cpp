@@ -95,10 +95,11 @@ void tree(std::string& text, const Module& m, int depth, const DescribeOptions& 
   }
 }
 
-std::int64_t state_bytes(const LanguageModel& model, bool growing) {
+// At most, or a position of what has no bound.
+std::int64_t state_bytes(const LanguageModel& model, bool unbounded) {
   std::int64_t numbers = 0;
   for (const StateSlot& s : model.state_slots())
-    if (s.growing == growing) numbers += s.growing ? s.shape.with(0, 1).numel() : s.shape.numel();
+    if (s.unbounded() == unbounded) numbers += unbounded ? s.shape.with(0, 1).numel() : s.shape.numel();
   return numbers * kWeightBytes;
 }
 

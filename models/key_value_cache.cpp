@@ -33,8 +33,8 @@ KeyValueCache::KeyValueCache(Module& owner, std::int64_t heads, std::int64_t key
                              std::int64_t window, std::int64_t memory)
     : window_(window),
       memory_(memory),
-      keys_(owner.add_state("keys", {grows() ? 0 : memory + window, heads, key_dim}, false, grows())),
-      values_(owner.add_state("values", {grows() ? 0 : memory + window, heads, value_dim}, false, grows())) {}
+      keys_(owner.add_state("keys", {most_rows(), heads, key_dim}, false, true)),
+      values_(owner.add_state("values", {most_rows(), heads, value_dim}, false, true)) {}
 
 Var KeyValueCache::attend(Pass& pass, const Var& q, const Var& k, const Var& v) const {
   if (!pass.decoding()) return ops::attention(q, k, v, options());
@@ -49,7 +49,7 @@ Var KeyValueCache::attend(Pass& pass, const Var& q, const Var& k, const Var& v) 
   if (length == 1) {  // all rows in use are visible, in whatever order they lie; they are the last ones
     store(keys, k.value(), position);
     store(values, v.value(), position);
-    return ops::attention(q, keys, values, {.window = grows() ? end : std::min(end, keys.dim(1))});
+    return ops::attention(q, keys, values, {.window = window_ == 0 ? end : std::min(end, most_rows())});
   }
   // Several positions at once: what came before, in order, and the new ones after it. Distances inside the window are
   // the true ones, and rows of the memory are the first ones here too.
@@ -75,7 +75,8 @@ double KeyValueCache::mean_visible(std::int64_t length) const {
 }
 
 std::int64_t KeyValueCache::row(std::int64_t position, const Tensor& buffer) const {
-  const std::int64_t from_end = grows() || position < memory_ ? position : memory_ + (position - memory_) % window_;
+  const std::int64_t from_end =
+      window_ == 0 || position < memory_ ? position : memory_ + (position - memory_) % window_;
   return buffer.dim(1) - 1 - from_end;
 }
 
@@ -83,7 +84,7 @@ std::vector<std::int64_t> KeyValueCache::positions_before(std::int64_t position)
   std::vector<std::int64_t> positions;
   const std::int64_t memory_end = std::min(position, memory_);
   for (std::int64_t s = 0; s < memory_end; ++s) positions.push_back(s);
-  for (std::int64_t s = grows() ? 0 : std::max(memory_, position - window_ + 1); s < position; ++s)
+  for (std::int64_t s = window_ == 0 ? 0 : std::max(memory_, position - window_ + 1); s < position; ++s)
     positions.push_back(s);
   return positions;
 }
@@ -91,15 +92,18 @@ std::vector<std::int64_t> KeyValueCache::positions_before(std::int64_t position)
 void KeyValueCache::store(Tensor& buffer, const Tensor& x, std::int64_t position) const {
   const std::int64_t end = position + x.dim(1);
   std::vector<Move> moves;
-  if (grows() && buffer.dim(1) < end) {
-    const Tensor larger = Tensor::zeros(buffer.shape().with(1, std::max(end, 2 * buffer.dim(1))), buffer.dtype());
-    for (std::int64_t s = 0; s < position; ++s) moves.push_back({row(s, buffer), row(s, larger)});
+  const std::int64_t most = window_ == 0 ? end : most_rows();
+  if (const std::int64_t needed = std::min(end, most); buffer.dim(1) < needed) {
+    std::int64_t rows = std::max(needed, 2 * buffer.dim(1));
+    if (window_ > 0) rows = std::min(rows, most);
+    const Tensor larger = Tensor::zeros(buffer.shape().with(1, rows), buffer.dtype());
+    for (std::int64_t s = 0; s < position; ++s) moves.push_back({row(s, buffer), row(s, larger)});  // none passed yet
     copy_rows(buffer, larger, moves);
     moves.clear();
     buffer = larger;
   }
   // Of what a window has passed already, nothing is written.
-  const std::int64_t kept = grows() ? position : std::max({position, memory_, end - window_});
+  const std::int64_t kept = window_ == 0 ? position : std::max({position, memory_, end - window_});
   for (std::int64_t s = position; s < std::min(end, memory_); ++s) moves.push_back({s - position, row(s, buffer)});
   for (std::int64_t s = kept; s < end; ++s) moves.push_back({s - position, row(s, buffer)});
   copy_rows(x, buffer, moves);

@@ -4,7 +4,8 @@
 // Rows are filled from the last one on: position s lies s rows before the end. With a window W and a memory M there are
 // M + W rows, and position s >= M lies M + (s - M) mod W rows before the end. So at each position the rows in use are
 // the last ones, of every sequence of a batch alike, and exactly the positions that a token sees: one that is added
-// sees them through a window over the whole buffer, of which nothing is copied. A buffer that has to grow doubles.
+// sees them through a window over the rows in use, of which nothing is copied. Buffers begin without rows and double
+// when they have to grow, up to M + W: a wide window costs nothing until it is filled.
 #pragma once
 
 #include "blalm/models/module.h"
@@ -25,7 +26,8 @@ class KeyValueCache {
   double mean_visible(std::int64_t length) const;
 
  private:
-  bool grows() const { return window_ == 0; }
+  // Rows that a buffer may need; 0: no end.
+  std::int64_t most_rows() const { return window_ == 0 ? 0 : memory_ + window_; }
   // The row of a position in a buffer [B, rows, G, D].
   std::int64_t row(std::int64_t position, const Tensor& buffer) const;
   // The positions before `position` that are kept and can still be seen, oldest first.

@@ -8,6 +8,7 @@
 //   };
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -42,9 +43,16 @@ struct ShapedParameter {
 // A tensor that a module keeps from one position to the next while decoding (models/decode.h).
 struct StateSlot {
   std::string name;      // "model.layers.0.mlstm.q_conv.last"
-  Shape shape;           // of one sequence, without the batch axis
+  Shape shape;           // of one sequence, without the batch axis; at its largest
   bool wide = false;     // compute dtype (f32 or f64) whatever the precision of the activations
-  bool growing = false;  // the first axis, 0 in `shape`, has a row a position, from the last one on, and may have more
+  bool growing = false;  // the first axis has a row a position, from the last one on, up to its size in `shape`, which
+                         // is 0 where nothing bounds it; it may have more rows than are in use
+
+  bool unbounded() const { return growing && shape.dim(0) == 0; }
+  // Rows of a growing slot that are in use after so many positions.
+  std::int64_t rows_at(std::int64_t position) const {
+    return unbounded() ? position : std::min(position, shape.dim(0));
+  }
 };
 
 class Module {

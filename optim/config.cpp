@@ -1,5 +1,9 @@
 #include "blalm/optim/config.h"
 
+#include <fmt/format.h>
+
+#include "blalm/core/error.h"
+
 namespace blalm {
 
 Fields OptimConfig::fields() {
@@ -24,12 +28,23 @@ Fields OptimConfig::fields() {
   f.add("gates_in_adamw", gates_in_adamw, "give the gate matrices to AdamW even under Muon");
   f.add("clip", clip, "largest global gradient norm, 0 = no clipping").at_least(0);
   f.add("schedule", schedule, {"cosine", "linear", "wsd", "constant"}, "learning rate over time, after the warm-up");
-  f.add("steps", steps, "optimiser steps, 0 = from data and epochs").at_least(0).when_resumed(OnResume::lengthens);
-  f.add("warmup", warmup, "steps of linear warm-up, or a share of all steps");
-  f.add("decay", decay, "wsd: steps of the final decay, or a share of all steps");
+  f.add("steps", steps, "optimiser steps, 0 = from data and epochs")
+      .at_least(0)
+      .at_most(1e12)
+      .when_resumed(OnResume::lengthens);
+  f.add("warmup", warmup, "steps of linear warm-up, or a share of all steps").whole().at_most(1e12);
+  f.add("decay", decay, "wsd: steps of the final decay, or a share of all steps").whole().at_most(1e12);
   f.add("min_lr", min_lr, "cosine, wsd: final learning rate, or a share of lr");
   f.add("wsd_shape", wsd_shape, {"linear", "sqrt"}, "wsd: the decay falls as 1 - x or as 1 - sqrt(x)");
   return f;
+}
+
+void OptimConfig::validate() const {
+  const bool has_floor = schedule == ScheduleKind::cosine || schedule == ScheduleKind::wsd;
+  if (has_floor && !min_lr.percent && min_lr.value > lr)
+    throw ConfigError(expected_got("optim.min_lr", fmt::format("at most optim.lr = {}, or a share of it", lr),
+                                   fmt::format("{}", min_lr.value),
+                                   min_lr.value <= 1 ? percentage_of_share(min_lr.value) : "a share is written 10%"));
 }
 
 }  // namespace blalm

@@ -36,6 +36,8 @@ struct OptimConfig {
 
   // Section "optim". The list refers to this object.
   Fields fields();
+  // Throws ConfigError when fields contradict each other (each alone is checked when it is set).
+  void validate() const;
 };
 
 }  // namespace blalm

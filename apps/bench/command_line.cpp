@@ -6,6 +6,7 @@
 
 #include "blalm/core/error.h"
 #include "blalm/io/atomic_file.h"
+#include "blalm/io/json_text.h"
 
 namespace blalm::bench {
 
@@ -34,7 +35,7 @@ ParsedOptions parse(const BenchPage& bench, Workload& workload, std::vector<std:
 }
 
 void write_json(const ParsedOptions& parsed, const nlohmann::ordered_json& json) {
-  if (parsed.has("json")) write_file_atomically(parsed.text("json"), json.dump(2) + "\n");
+  if (parsed.has("json")) write_file_atomically(parsed.text("json"), json_text(json) + "\n");
 }
 
 }  // namespace blalm::bench

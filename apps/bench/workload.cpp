@@ -34,7 +34,9 @@ Fields Workload::sequence_fields() {
 
 Fields Workload::training_fields() {
   Fields f;
-  f.add("micro-batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
+  f.add("micro-batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens")
+      .at_least(0)
+      .at_most(1e6);
   f.add("optimizer", optim.optimizer, {"adamw", "muon"}, "adamw or muon, as optim.optimizer");
   return f;
 }

@@ -6,6 +6,7 @@
 
 #include "blalm/apps/check/contents.h"
 #include "blalm/core/error.h"
+#include "blalm/io/json_text.h"
 
 namespace blalm::check {
 
@@ -16,16 +17,16 @@ struct Attributes::Values {
 Attributes::Attributes(const SafetensorsFile& file) : file_(name_of(file)), values_(std::make_unique<Values>()) {
   const auto it = file.metadata().find("attrs");
   if (it == file.metadata().end()) throw FormatError(expected_got(file_, "metadata 'attrs'", "none"));
-  values_->json = nlohmann::json::parse(it->second, nullptr, false);
+  values_->json = parse_json(it->second, file_ + ": metadata 'attrs'", kSmallJson);
   if (!values_->json.is_object())
-    throw FormatError(expected_got(file_, "metadata 'attrs' as a JSON object", it->second.substr(0, 60)));
+    throw FormatError(expected_got(file_, "metadata 'attrs' as a JSON object", json_beginning(values_->json)));
 }
 
 Attributes::~Attributes() = default;
 
 void Attributes::refuse(const std::string& expected, const std::string& key) const {
   throw FormatError(expected_got(file_, fmt::format("{} for attribute '{}'", expected, key),
-                                 has(key) ? values_->json[key].dump().substr(0, 60) : "none"));
+                                 has(key) ? json_beginning(values_->json[key]) : "none"));
 }
 
 std::vector<std::string> Attributes::keys() const {

@@ -43,8 +43,6 @@ std::string operating_system() {
   return fmt::format("{}{}{} {} {}", name, name.empty() ? "" : ", ", kernel.sysname, kernel.release, kernel.machine);
 }
 
-std::int64_t memory_bytes() { return std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE); }
-
 // What decides how the threads of the team wait for work.
 nlohmann::ordered_json waiting() {
   nlohmann::ordered_json j = nlohmann::ordered_json::object();
@@ -54,6 +52,8 @@ nlohmann::ordered_json waiting() {
 }
 
 }  // namespace
+
+std::int64_t memory_bytes() { return std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE); }
 
 std::string machine_line() {
   const CpuInfo& c = cpu();

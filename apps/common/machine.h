@@ -11,6 +11,8 @@ namespace blalm {
 std::string machine_line();
 nlohmann::ordered_json machine_json();
 
+// Of this machine.
+std::int64_t memory_bytes();
 // The most memory that this process has held so far (VmHWM); 0 where the system does not tell.
 std::int64_t peak_rss_bytes();
 

@@ -45,6 +45,14 @@ std::vector<std::string> settings_that_end_with(std::string name, const HelpPage
                    meant.empty() ? "see --help" : fmt::format("did you mean {}?", fmt::join(meant, " or "))));
 }
 
+// What the parser's message puts in quotes; the rest of its sentence is not ours.
+std::string name_in(std::string_view message) {
+  constexpr std::string_view kOpens = "\u2018", kCloses = "\u2019";
+  const std::size_t begin = message.find(kOpens), end = message.find(kCloses);
+  if (begin == message.npos || end == message.npos || end < begin) return "";
+  return std::string(message.substr(begin + kOpens.size(), end - begin - kOpens.size()));
+}
+
 void print_help(const cxxopts::Options& options, const HelpPage& page) {
   print_out("{}\n", options.help());
   if (!page.settings.empty()) print_out("{}\n", page.settings);
@@ -78,8 +86,11 @@ ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, int
   ParsedOptions parsed;
   try {
     parsed.values = options.parse(argc, argv);
+  } catch (const cxxopts::exceptions::missing_argument& e) {
+    throw ConfigError(expected_got("--" + name_in(e.what()), "a value", "the end of the command line"));
   } catch (const cxxopts::exceptions::exception& e) {
-    throw ConfigError(fmt::format("[{}] {} (see --help)", where(page), e.what()));
+    throw ConfigError(
+        expected_got(where(page), "options as --name VALUE", "'" + name_in(e.what()) + "'", "see --help"));
   }
   if (parsed.has("help")) {
     print_help(options, page);

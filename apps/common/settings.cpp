@@ -4,8 +4,10 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 
+#include "blalm/apps/common/toml_text.h"
 #include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
 #include "blalm/io/mapped_file.h"
@@ -14,7 +16,7 @@ namespace blalm {
 namespace {
 
 std::optional<std::string> scalar_text(const toml::node& node) {
-  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* text = node.as_string()) return from_toml_string(text->get());
   if (const auto* number = node.as_integer()) return fmt::format("{}", number->get());
   if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
   if (const auto* flag = node.as_boolean()) return std::string(flag->get() ? "true" : "false");
@@ -48,29 +50,23 @@ void flatten(const toml::table& table, const std::string& prefix, const std::str
   }
 }
 
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (c == '\n')
-      out += "\\n";
-    else
-      out += c;
-  }
-  return out + "\"";
+// TOML's integers end below 2^63; larger ones are written as text, which a field takes as well.
+bool is_toml_integer(std::string_view text) {
+  std::int64_t value = 0;
+  return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
 }
 
 std::string toml_value(const Field& field) {
   const std::string text = field.get();
   switch (field.kind) {
-    case FieldKind::boolean:
-    case FieldKind::integer: return text;
+    case FieldKind::boolean: return text;
+    case FieldKind::integer: return is_toml_integer(text) ? text : to_toml_string(text);
     case FieldKind::real: return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
-    case FieldKind::amount: return text.ends_with('%') ? quoted(text) : text;
-    case FieldKind::text: return quoted(text);
+    case FieldKind::amount: return text.ends_with('%') ? to_toml_string(text) : text;
+    case FieldKind::text: return to_toml_string(text);
     case FieldKind::texts: {
       std::string list;
-      for (const std::string& item : split_list(text)) list += (list.empty() ? "" : ", ") + quoted(item);
+      for (const std::string& item : split_list(text)) list += (list.empty() ? "" : ", ") + to_toml_string(item);
       return "[" + list + "]";
     }
   }
@@ -94,11 +90,17 @@ std::string value_name(const Field& field) {
 
 std::vector<Setting> read_settings(const std::filesystem::path& path) {
   const MappedFile file(path);
+  check_toml(file.text(), path.string());
   std::vector<Setting> settings;
   try {
     flatten(toml::parse(file.text(), path.string()), "", path.string(), settings);
   } catch (const toml::parse_error& e) {
-    throw ConfigError(fmt::format("{}:{}: {}", path.string(), e.source().begin.line, e.description()));
+    // Only place and kind: the parser's own words name its internals.
+    const auto& at = e.source().begin;
+    const bool again = e.description().find("redefin") != std::string_view::npos;
+    throw ConfigError(expected_got(fmt::format("{}:{}", path.string(), at.line),
+                                   again ? "each key once" : "TOML: [section] and key = value",
+                                   fmt::format("{} at column {}", toml_line(file.text(), at.line), at.column)));
   }
   return settings;
 }

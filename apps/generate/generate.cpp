@@ -15,6 +15,7 @@
 #include "blalm/apps/generate/generator.h"
 #include "blalm/apps/generate/ordered_output.h"
 #include "blalm/core/error.h"
+#include "blalm/core/making.h"
 #include "blalm/core/parallel.h"
 #include "blalm/data/tokenizer/utf8.h"
 #include "blalm/models/model_folder.h"
@@ -111,8 +112,9 @@ ExitCode print_texts(Request& r) {
   const StopSignals signals;
   const KernelChoice choice(r.kernels);
   const fs::path folder = find_model_folder(r.model);
-  const Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer.json");
-  const std::unique_ptr<LanguageModel> model = load_model(folder);
+  const Tokenizer tokenizer = making("the tokenizer", [&] { return Tokenizer::load(folder / "tokenizer.json"); });
+  const std::unique_ptr<LanguageModel> model =
+      making(fmt::format("the model '{}'", folder.string()), [&] { return load_model(folder); });
   model->run.precision = precision_of(r.precision);
 
   OrderedOutput output(r.prompts.size(), r.stream, write_out);

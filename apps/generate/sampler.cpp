@@ -46,7 +46,7 @@ Fields SamplerOptions::fields() {
         "below 1 sharpens the probabilities, above 1 flattens them; 0: the most probable token")
       .at_least(0)
       .at_most(1000);
-  f.add("top-k", top_k, "only the most probable tokens, so many; 0: all").at_least(0);
+  f.add("top-k", top_k, "only the most probable tokens, so many; 0: all").at_least(0).at_most(1e9);
   f.add("top-p", top_p, "only the most probable tokens that together have this probability; 1: all")
       .above(0)
       .at_most(1);

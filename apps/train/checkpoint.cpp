@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -15,8 +16,10 @@
 
 #include "blalm/apps/train/checkpoint_room.h"
 #include "blalm/core/error.h"
+#include "blalm/core/utf8.h"
 #include "blalm/data/fingerprint.h"
 #include "blalm/io/atomic_file.h"
+#include "blalm/io/json_text.h"
 #include "blalm/io/mapped_file.h"
 #include "blalm/io/safetensors.h"
 #include "blalm/models/model_folder.h"
@@ -146,7 +149,7 @@ std::string damage(const fs::path& folder, RunPosition& position) {
   std::string at = "DONE";
   try {
     const MappedFile done_file(folder / "DONE");
-    const json done = json::parse(done_file.text());
+    const json done = parse_json(done_file.text(), "DONE", kSmallJson);
     for (const auto& [name, entry] : done.at("files").items()) {
       at = name;
       if (name.find('/') != std::string::npos) return name + ": no plain file name";
@@ -158,7 +161,7 @@ std::string damage(const fs::path& folder, RunPosition& position) {
     }
     at = "state.json";
     const MappedFile state(folder / "state.json");
-    position = position_from(json::parse(state.text()));
+    position = position_from(parse_json(state.text(), "state.json", kSmallJson));
   } catch (const Error& e) {
     return fmt::format("{}: {}", at, e.what());
   } catch (const json::exception&) {
@@ -182,7 +185,7 @@ void write_done(const fs::path& folder) {
     const MappedFile file(entry.path());
     files[entry.path().filename().string()] = {{"bytes", file.size()}, {"xxh3", fingerprint_of(file.text()).str()}};
   }
-  write_file_atomically(folder / "DONE", json({{"files", files}}).dump(2) + "\n");
+  write_file_atomically(folder / "DONE", json_text(json({{"files", files}})) + "\n");
 }
 
 // RUN/NAME/ becomes what `fill` writes; the one before it becomes NAME.previous/, and goes unless it is kept.
@@ -227,7 +230,7 @@ void save_checkpoint(const fs::path& run, const LanguageModel& model, const Opti
     save_model(model, fresh);
     save_optimizer(optimizer, fresh / "optim.safetensors");
     write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
-    write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
+    write_file_atomically(fresh / "state.json", json_text(to_json(position)) + "\n");
     write_done(fresh);
   });
 }
@@ -309,7 +312,13 @@ void load_checkpoint(const FoundCheckpoint& checkpoint, LanguageModel& model, Op
     const auto it = file.metadata().find(key);
     if (it == file.metadata().end())
       throw FormatError(expected_got(file.path().string(), fmt::format("metadata '{}'", key), "none"));
-    return std::stoll(it->second);
+    const std::string& text = it->second;
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 0)
+      throw FormatError(expected_got(file.path().string(), fmt::format("a count as metadata '{}'", key),
+                                     fmt::format("'{}'", utf8::beginning(text, 60))));
+    return value;
   };
   state.updates = count("updates");
   state.skipped = count("skipped");

@@ -21,14 +21,16 @@ void make_absolute(std::string& path) {
 
 Fields TrainConfig::fields() {
   constexpr OnResume kFree = OnResume::free;
+  constexpr double kMany = 1e12;  // products of such numbers, below 1e6 each but for one, stay below 2^63
   Fields f("train");
   f.add("init", init, "folder of a model or a run whose weights it begins with; none: weights drawn by train.seed")
       .takes("PATH");
   f.add("seed", seed, "draws the initial weights");
-  f.add("epochs", epochs, "passes over the training text").at_least(1).when_resumed(OnResume::lengthens);
+  f.add("epochs", epochs, "passes over the training text").at_least(1).at_most(1e6).when_resumed(OnResume::lengthens);
   f.add("batch", batch, "sequences a step").at_least(1).at_most(1e6);
   f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens")
       .at_least(0)
+      .at_most(1e6)
       .when_resumed(kFree);
   add_precision(f, precision);
   f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024).when_resumed(kFree);
@@ -36,29 +38,39 @@ Fields TrainConfig::fields() {
       .when_resumed(kFree);
   f.add("valid_every", valid_every,
         "steps between validations, or share of all steps; 0: only at the beginning and the end")
+      .whole()
+      .at_most(kMany)
       .when_resumed(kFree);
-  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0).when_resumed(kFree);
+  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0).at_most(kMany).when_resumed(kFree);
   f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
       .at_least(0)
+      .at_most(kMany)
       .when_resumed(kFree);
   f.add("save_minutes", save_minutes, "minutes between checkpoints in last/, after the first step's")
       .above(0)
+      .at_most(1e9)
       .when_resumed(kFree);
   f.add("keep_previous", keep_previous, "keep the checkpoint before it, too, for when a file of last/ is damaged")
       .when_resumed(kFree);
   f.add("max_skipped", max_skipped, "stop after so many steps in a row whose gradient is not finite; 0: never")
       .at_least(0)
+      .at_most(kMany)
       .when_resumed(kFree);
   f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …").when_resumed(kFree);
   f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end")
+      .whole()
+      .at_most(kMany)
       .when_resumed(kFree);
   f.add("prompts", prompts, "what samples begin with").when_resumed(kFree);
   f.add("sample_tokens", sample_tokens, "length of a sample").at_least(1).at_most(4096).when_resumed(kFree);
   f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none")
+      .whole()
+      .at_most(kMany)
       .when_resumed(kFree);
-  f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off").at_least(0);
+  f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off").at_least(0).at_most(1e9);
   f.add("dry_run", dry_run, "stop after this many steps and leave no run folder; 0: off")
       .at_least(0)
+      .at_most(kMany)
       .when_resumed(kFree);
   f.add("anomaly", anomaly, "stop at the first value or gradient that is not finite, and name its operation")
       .when_resumed(kFree);
@@ -94,6 +106,7 @@ void RunConfig::configure(std::vector<Setting> settings) {
   apply_preset(model, preset);
   apply_size(model, size);
   apply_settings(settings, all);
+  optim.validate();
 }
 
 void RunConfig::resolve_paths() {

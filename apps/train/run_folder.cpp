@@ -17,7 +17,10 @@
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/data/sources.h"
+#include "blalm/core/utf8.h"
 #include "blalm/io/atomic_file.h"
+#include "blalm/io/json_text.h"
+#include "blalm/io/mapped_file.h"
 
 namespace blalm {
 namespace {
@@ -43,9 +46,12 @@ std::string command_line() {
 
 // What an earlier process left as run.json; null when it is none that can be read.
 nlohmann::json summary_in(const fs::path& folder) {
-  std::ifstream in(folder / "run.json");
-  const nlohmann::json run = nlohmann::json::parse(in, nullptr, false);
-  return run.is_object() ? run : nlohmann::json();
+  try {
+    const nlohmann::json run = parse_json(MappedFile(folder / "run.json").text(), "run.json", kSmallJson);
+    if (run.is_object()) return run;
+  } catch (const Error&) {
+  }
+  return {};
 }
 
 std::string text_in(const nlohmann::json& object, const char* key) {
@@ -166,10 +172,12 @@ void RunFolder::write_summary(Trainer& trainer, const std::string& state, const 
   summary.update(machine_json());
   summary["data"] = {{"tokenizer", data.tokenizer}, {"train", data.train}, {"valid", data.valid}};
   summary["settings"] = settings;
-  write_file_atomically(path() / "run.json", summary.dump(2) + "\n", Links::replace);
+  write_file_atomically(path() / "run.json", json_text(summary) + "\n", Links::replace);
 }
 
-void RunFolder::log(const std::string& line) const { append("log.txt", fmt::format("{}  {}\n", utc_now(), line)); }
+void RunFolder::log(const std::string& line) const {
+  append("log.txt", fmt::format("{}  {}\n", utc_now(), utf8::printable_lines(line)));
+}
 
 void RunFolder::add_sample(std::int64_t step, const std::string& text) const {
   append("samples.txt", fmt::format("step {}\n{}\n\n", step, text));

@@ -13,9 +13,11 @@
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
 #include "blalm/apps/train/initial_model.h"
+#include "blalm/apps/train/memory.h"
 #include "blalm/apps/train/prepared_settings.h"
 #include "blalm/apps/train/resume.h"
 #include "blalm/apps/train/run.h"
+#include "blalm/core/making.h"
 #include "blalm/core/parallel.h"
 #include "blalm/data/samples.h"
 
@@ -116,6 +118,7 @@ fs::path data_folder(const std::optional<RunFolder>& folder) {
 }
 
 ExitCode train(Arguments& a) {
+  require_memory(a.config);
   const StopSignals signals("stopping; Ctrl-C again stops at once");
   const KernelChoice choice(a.kernels);
   std::optional<RunFolder> folder;
@@ -126,8 +129,10 @@ ExitCode train(Arguments& a) {
   if (continued) changes = changes_on_resume(recorded, a.config, a.settings, folder->path());
 
   Progress progress;
-  const ReadyData data = continued ? data_on_resume(a.config.data, changes, folder->path(), progress, stop_if_asked)
-                                   : ready_data(a.config.data, data_folder(folder), progress, stop_if_asked);
+  const ReadyData data = making("the prepared text", [&] {
+    return continued ? data_on_resume(a.config.data, changes, folder->path(), progress, stop_if_asked)
+                     : ready_data(a.config.data, data_folder(folder), progress, stop_if_asked);
+  });
   require_vocabulary_of(data.tokenizer, a.config, a.settings);
 
   std::optional<FoundCheckpoint> found;

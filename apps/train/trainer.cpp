@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 
 #include "blalm/apps/common/gradients.h"
 #include "blalm/apps/train/checkpoint_room.h"
@@ -66,11 +67,12 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   loader_ = std::make_unique<Loader>(train_, options);
   total_ = total_steps(config_.optim.steps, config_.train.epochs);
   position_.loader_identity = loader_->identity();
+  if (const std::int64_t most = ceil_divide(per_epoch, config_.train.batch); config_.train.overfit > most)
+    throw ConfigError(expected_got("train.overfit", fmt::format("at most {} batches, all of the training text", most),
+                                   fmt::format("{}", config_.train.overfit)));
   const std::int64_t kept = config_.train.overfit * (config_.train.batch / config_.train.micro_batch);
-  for (std::int64_t i = 0; i < kept; ++i) {
-    Batch b;
-    if (loader_->next(b)) overfit_.push_back(b);
-  }
+  Batch batch;
+  while (std::ssize(overfit_) < kept && loader_->next(batch)) overfit_.push_back(batch);
   if (config_.train.patience > 0 && (!valid_ || config_.train.valid_every.value == 0))
     throw ConfigError(expected_got("train.patience", "validations to wait for", "none",
                                    "hold text out with data.valid or data.valid_share, and set train.valid_every"));

@@ -8,6 +8,7 @@
 #include "blalm/data/tokenizer/byte_level.h"
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
+#include "blalm/io/json_text.h"
 
 namespace blalm {
 namespace {
@@ -40,7 +41,7 @@ std::string joined(std::string merge) {
 TokenizerParts parse_gpt2_files(std::string_view vocab, std::string_view merges, const std::string& name) {
   json document = json::parse(default_frame());
   json& model = document["model"];
-  model["vocab"] = JsonField::parse(vocab, name);
+  model["vocab"] = parse_json(vocab, name);
   model["merges"] = read_merge_lines(merges);
   if (!model["vocab"].is_object()) JsonField::root(model["vocab"], name).fail("an object");
 

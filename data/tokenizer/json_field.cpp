@@ -14,7 +14,6 @@ using nlohmann::json;
 
 const json kNull;
 constexpr std::size_t kMostOfName = 60;  // in messages: bytes of a key
-constexpr int kMaxDepth = 64;            // copying and writing a document recurse
 
 std::string describe(const json& value) {
   if (value.is_string()) {
@@ -27,36 +26,7 @@ std::string describe(const json& value) {
   return value.dump();
 }
 
-// What the parser says, without the names of its own errors and bounded: it repeats all of the token that it met.
-std::string error_in(std::string_view text, std::string_view message) {
-  constexpr std::size_t kMost = 200;
-  const auto drop = [&](std::string_view start) {
-    if (message.starts_with(start)) message.remove_prefix(start.size());
-  };
-  if (const std::size_t end = message.find("] "); message.starts_with('[') && end != message.npos)
-    message.remove_prefix(end + 2);
-  drop("parse error ");
-  const bool one_line = text.find('\n') == text.npos;
-  if (one_line) drop("at line 1, ");
-  const char* where = message.starts_with("at ") ? " " : message.starts_with("column ") ? " at " : ": ";
-  return fmt::format("an error{}{}", where, utf8::beginning(message, kMost));
-}
-
 }  // namespace
-
-json JsonField::parse(std::string_view text, const std::string& file, std::string_view hint) {
-  const auto check_depth = [&](int depth, json::parse_event_t, json&) {
-    if (depth > kMaxDepth) {
-      throw FormatError(expected_got(file, fmt::format("JSON at most {} levels deep", kMaxDepth), "more"));
-    }
-    return true;
-  };
-  try {
-    return json::parse(text.begin(), text.end(), check_depth);
-  } catch (const json::exception& error) {
-    throw FormatError(expected_got(file, "JSON", error_in(text, error.what()), hint));
-  }
-}
 
 bool JsonField::is_null() const { return value_->is_null(); }
 bool JsonField::is_object() const { return value_->is_object(); }

@@ -14,11 +14,8 @@ namespace blalm {
 // All readers throw FormatError "[FILE: a.b[2].c] expected X, got Y".
 class JsonField {
  public:
-  // The whole document of a file; it must outlive the field.
+  // The whole document of a file, as parse_json() reads it; it must outlive the field.
   static JsonField root(const nlohmann::json& document, const std::string& file) { return {document, file + ": "}; }
-
-  // Parses `text`. FormatError for what is not JSON, is not valid UTF-8, or nests deeper than 64.
-  static nlohmann::json parse(std::string_view text, const std::string& file, std::string_view hint = {});
 
   const nlohmann::json& value() const { return *value_; }
   const std::string& name() const { return name_; }

@@ -9,6 +9,7 @@
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
 #include "blalm/data/tokenizer/utf8.h"
+#include "blalm/io/json_text.h"
 
 namespace blalm {
 namespace {
@@ -39,11 +40,24 @@ std::string read_literal(const JsonField& pattern) {
   return literal;
 }
 
-// Calls each(field) for the parts of a Sequence, in order, or for `field` itself when it is none.
+// Real files have fewer than ten; each is a step of a recursion over every text.
+constexpr int kMaxParts = 100;
+
+// Calls each(field) for the parts of a Sequence, in order, or for `field` itself when it is none. `count` is that of
+// the parts so far.
+template <class Each>
+void for_each_part(const JsonField& field, std::string_view list, Each& each, int& count) {
+  if (field["type"].string() == "Sequence") {
+    for (const JsonField& part : field[list].array()) for_each_part(part, list, each, count);
+  } else {
+    if (++count > kMaxParts) field.fail(fmt::format("at most {} parts of a Sequence", kMaxParts));
+    each(field);
+  }
+}
 template <class Each>
 void for_each_part(const JsonField& field, std::string_view list, Each&& each) {
-  if (field["type"].string() != "Sequence") return each(field);
-  for (const JsonField& part : field[list].array()) for_each_part(part, list, each);
+  int count = 0;
+  for_each_part(field, list, each, count);
 }
 
 Normalizer read_normalizer(const JsonField& field) {
@@ -244,7 +258,7 @@ std::string default_frame(std::string_view pattern) {
 }
 
 void compile(TokenizerParts& parts, std::vector<Merge> merges, const std::string& name) {
-  const nlohmann::json document = JsonField::parse(parts.frame, name);
+  const nlohmann::json document = parse_json(parts.frame, name);
   const JsonField root = JsonField::root(document, name);
   parts.normalizer = read_normalizer(root["normalizer"]);
   parts.pretokenizer = read_pretokenizer(root["pre_tokenizer"]);

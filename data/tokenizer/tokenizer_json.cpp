@@ -7,6 +7,7 @@
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
 #include "blalm/data/tokenizer/utf8.h"
+#include "blalm/io/json_text.h"
 
 namespace blalm {
 namespace {
@@ -91,7 +92,7 @@ std::vector<Merge> read_merges(const JsonField& field, const Vocabulary& vocabul
 }  // namespace
 
 TokenizerParts parse_tokenizer_json(std::string_view text, const std::string& name) {
-  return read_tokenizer_document(JsonField::parse(text, name), name);
+  return read_tokenizer_document(parse_json(text, name), name);
 }
 
 TokenizerParts read_tokenizer_document(json document, const std::string& name) {

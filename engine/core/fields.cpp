@@ -36,6 +36,12 @@ std::optional<T> parse_integer(std::string_view text) {
   return static_cast<T>(value);
 }
 
+// "5%" where a number is meant: the hint that it is 0.05.
+std::string share_of_percentage(std::string_view text) {
+  const auto value = text.ends_with('%') ? parse<double>(text.substr(0, text.size() - 1)) : std::nullopt;
+  return value && std::isfinite(*value) ? fmt::format("did you mean {:.6g}?", *value / 100) : "";
+}
+
 // Insertions, deletions and replacements that make b of a.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -55,6 +61,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 // Nothing when that is too far to be a slip: of a short name half is kept, so that base is no misspelt huge.
 std::optional<std::size_t> distance_of_slip(std::string_view name, std::string_view candidate) {
   const std::size_t limit = std::min(std::max<std::size_t>(3, name.size() / 3), name.size() / 2);
+  if (std::max(name.size(), candidate.size()) - std::min(name.size(), candidate.size()) > limit) return {};
   const std::size_t distance = edit_distance(name, candidate);
   return distance <= limit ? std::optional(distance) : std::nullopt;
 }
@@ -88,8 +95,8 @@ void Field::check_number(double value, std::string_view text) const {
 }
 
 void Field::set(std::string_view text) const {
-  const auto refuse = [&](std::string_view expected) {
-    throw ConfigError(expected_got(path(), expected, text.empty() ? "nothing" : text));
+  const auto refuse = [&](std::string_view expected, std::string_view hint = {}) {
+    throw ConfigError(expected_got(path(), expected, text.empty() ? "nothing" : text, hint));
   };
   switch (kind) {
     case FieldKind::integer: {
@@ -101,7 +108,7 @@ void Field::set(std::string_view text) const {
     }
     case FieldKind::real: {
       const auto value = parse<double>(text);
-      if (!value) refuse("a number");
+      if (!value) refuse("a number", share_of_percentage(text));
       check_number(*value, text);
       break;
     }
@@ -109,6 +116,8 @@ void Field::set(std::string_view text) const {
       const auto value = parse<double>(text.ends_with('%') ? text.substr(0, text.size() - 1) : text);
       if (!value) refuse("a number or a percentage");
       if (text.ends_with('%') && *value > 100) refuse("at most 100%");
+      if (counts && !text.ends_with('%') && *value != std::floor(*value))
+        refuse("a whole number or a percentage", *value > 0 && *value < 1 ? percentage_of_share(*value) : "");
       check_number(*value, text);
       break;
     }
@@ -116,10 +125,13 @@ void Field::set(std::string_view text) const {
       if (text != "true" && text != "false") refuse("true or false");
       break;
     case FieldKind::text:
+      if (text.find('\0') != std::string_view::npos) refuse("a text without zero bytes");
       if (!choices.empty() && std::ranges::find(choices, text) == choices.end())
         refuse(fmt::format("one of {}", fmt::join(choices, ", ")));
       break;
-    case FieldKind::texts: break;
+    case FieldKind::texts:
+      if (text.find('\0') != std::string_view::npos) refuse("texts without zero bytes");
+      break;
   }
   write(text);
 }
@@ -202,6 +214,8 @@ const Field& Fields::at(std::string_view path) const {
   const std::string near = nearest(path, paths);
   throw ConfigError(expected_got("config", "a known key", path, near.empty() ? "" : "did you mean " + near + "?"));
 }
+
+std::string percentage_of_share(double share) { return fmt::format("did you mean {:.6g}%?", 100 * share); }
 
 std::string join_list(const std::vector<std::string>& items) {
   std::string text;

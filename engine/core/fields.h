@@ -53,6 +53,7 @@ class Field {
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
   bool exclusive_minimum = false;
+  bool counts = false;               // of an amount: whole where it is no percentage
   std::vector<std::string> choices;  // of a text; empty: any
   std::string value_name;            // what --help calls its value: "PATH"; empty: by its kind
   OnResume on_resume = OnResume::fixed;
@@ -74,6 +75,11 @@ class Field {
   }
   Field& at_most(double x) {
     maximum = x;
+    return *this;
+  }
+  // An amount of steps: a whole number, or a percentage. What looks like a share is refused with its percentage.
+  Field& whole() {
+    counts = true;
     return *this;
   }
   Field& one_of(std::vector<std::string> names) {
@@ -134,6 +140,9 @@ class Fields {
   std::string section_;
   std::vector<Field> list_;
 };
+
+// "did you mean 5%?" for 0.05.
+std::string percentage_of_share(double share);
 
 // Texts as one text, with commas between them, and back. A comma inside a text is written "\,", a backslash "\\"; a
 // backslash before anything else stands for itself.

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "blalm/core/error.h"
+#include "blalm/core/utf8.h"
+#include "blalm/io/json_text.h"
 #include "blalm/io/safetensors_dtype.h"
 
 namespace blalm::safetensors {
@@ -26,7 +28,8 @@ std::string header_of(std::string_view file) { return fmt::format("{}: header", 
 // tree is built: the first value that does not belong ends the parse, however deep the rest would nest.
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  HeaderReader(std::string_view file, std::int64_t data_bytes) : file_(file), data_bytes_(data_bytes) {}
+  HeaderReader(std::string_view file, std::size_t header_bytes, std::int64_t data_bytes)
+      : file_(file), header_bytes_(header_bytes), data_bytes_(data_bytes) {}
 
   Header take() { return std::move(header_); }
 
@@ -122,13 +125,9 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool boolean(bool value) override { unexpected(value ? "true" : "false"); }
   bool binary(binary_t&) override { unexpected("binary"); }
 
-  // The reason stands between the position in lines, which a header has not, and a copy of the text read so far, which
-  // may be of any length and any bytes.
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
-    std::string_view reason = error.what();
-    if (const auto start = reason.find("syntax error"); start != reason.npos) reason.remove_prefix(start);
-    reason = reason.substr(0, reason.find(';'));
-    fail(header_of(file_), "valid JSON", fmt::format("{} at byte {}", printable(reason), position));
+  bool parse_error(std::size_t position, const std::string& token, const nlohmann::json::exception& error) override {
+    fail(header_of(file_), "valid JSON",
+         fmt::format("an error at byte {}: {}", position, json_fault(token, position > header_bytes_, error.id)));
   }
 
  private:
@@ -176,6 +175,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   std::string_view file_;
+  std::size_t header_bytes_;
   std::int64_t data_bytes_;
   Header header_;
   Place place_ = Place::kOutside;
@@ -234,8 +234,12 @@ Header parse_header(std::string_view file, std::span<const std::byte> bytes) {
   if (const auto zero = json.find('\0'); zero != json.npos)
     fail(subject, "valid JSON", fmt::format("a zero byte at byte {}", zero));
 
+  if (const auto valid = utf8::valid_prefix(json); valid < json.size())
+    fail(subject, "valid JSON",
+         fmt::format("an error at byte {}: '{}' is not UTF-8", valid + 1, printable(json.substr(valid, 1))));
+
   const auto data_bytes = static_cast<std::int64_t>(rest.size() - json.size());
-  HeaderReader reader(file, data_bytes);
+  HeaderReader reader(file, json.size(), data_bytes);
   nlohmann::json::sax_parse(json, &reader);
   Header header = reader.take();
   header.data_begin = sizeof length + json.size();
@@ -253,18 +257,6 @@ std::string subject_of(std::string_view file, std::string_view name) {
   return fmt::format("{}: tensor '{}'", file, printable(name));
 }
 
-std::string printable(std::string_view text) {
-  std::size_t cut = std::min(text.size(), kMaxQuoted);
-  while (cut < text.size() && cut > 0 && (text[cut] & 0xc0) == 0x80) --cut;  // not inside a character of UTF-8
-  std::string line;
-  for (const char c : text.substr(0, cut)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
-      line += fmt::format("\\x{:02x}", byte);
-    else
-      line += c;
-  }
-  return cut < text.size() ? line + "…" : line;
-}
+std::string printable(std::string_view text) { return utf8::beginning(text, kMaxQuoted); }
 
 }  // namespace blalm::safetensors

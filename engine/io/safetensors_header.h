@@ -31,7 +31,7 @@ Header parse_header(std::string_view file, std::span<const std::byte> bytes);
                        std::string_view hint = {});
 // "FILE: tensor 'NAME'"
 std::string subject_of(std::string_view file, std::string_view name);
-// Fit for one line of a message: control characters as \xNN, the end of a long text cut off.
+// Fit for one line of a message (core/utf8.h), the end of a long text cut off.
 std::string printable(std::string_view text);
 
 }  // namespace blalm::safetensors

@@ -172,10 +172,10 @@ TEST_CASE("config.json: one error for everything wrong") {
   CHECK(contains(json_complaint(json_with("hidden_size", 19.5)), "a whole number"));
   CHECK(contains(json_complaint(json_with("hidden_size", 1e300)), "hidden_size"));
   for (const char* broken : {"", "[]", "{", "\"x\"", "{\"hidden_size\": }"})
-    CHECK(contains(json_complaint(broken), "not a JSON object"));
-  CHECK(contains(json_complaint("[]"), "config.json is not a JSON object, but array"));
+    CHECK(contains(json_complaint(broken), "[config.json] expected"));
+  CHECK(contains(json_complaint("[]"), "[config.json] expected a JSON object, got []"));
   CHECK(contains(json_complaint("{\n  \"hidden_size\": }"),
-                 "config.json is not a JSON object: parse error at line 2, column 18"));
+                 "[config.json] expected JSON, got an error at line 2, column 18"));
 }
 
 TEST_CASE("config.json says every key of the definition; alternatives that it does not know may be left out") {

@@ -93,19 +93,31 @@ TEST_CASE("steps equal the parallel forward pass in bf16") {
   }
 }
 
-TEST_CASE("the size of the state does not depend on the position, the Transformer's excepted") {
+TEST_CASE("the size of the state has a bound, the Transformer's excepted") {
   for (const std::string& preset : preset_names()) {
     CAPTURE(preset);
     LanguageModel model(small_config(preset));
     DecodeState state(model, 1);
     const std::int64_t at_start = state.bytes();
     for (int i = 0; i < 3; ++i) prefill(model, random_ids(1, 11, 41), state);
+    const std::int64_t later = state.bytes();
     for (int i = 0; i < 70; ++i) step(model, Tensor::from_ids({1}, std::vector<std::int32_t>{i % 41}), state);
-    if (preset == "transformer")
-      CHECK(state.bytes() > at_start);
-    else
-      CHECK(state.bytes() == at_start);
+    CHECK((state.bytes() > later) == (preset == "transformer"));
+    CHECK((later == at_start) == is_position_free(model.config()));
   }
+}
+
+TEST_CASE("the widest window takes no room until it is filled") {
+  ModelConfig config = small_config("swa");
+  config.swa_window = config.swa_memory = 1 << 24;
+  LanguageModel wide(config);
+  DecodeState state(wide, 2);
+  const std::int64_t position_bytes = 2 * 2 * config.num_hidden_layers * config.hidden_size * 4;
+  const std::int64_t at_start = state.bytes();
+  prefill(wide, random_ids(2, 10, 41), state);
+  CHECK(state.bytes() == at_start + 10 * position_bytes);
+  step(wide, Tensor::from_ids({2}, std::vector<std::int32_t>{1, 2}), state);
+  CHECK(state.bytes() == at_start + 20 * position_bytes);
 }
 
 TEST_CASE("the Transformer's cache grows by doubling, and no step copies what it holds") {

@@ -36,7 +36,7 @@ struct Example {
     f.add("lr", lr, "learning rate").above(0);
     f.add("tied", tied, "share weights");
     f.add("name", name, "what it is called");
-    f.add("warmup", warmup, "steps or share of all steps");
+    f.add("warmup", warmup, "steps or share of all steps").whole().at_most(1e12);
     f.add("colour", colour, {"red", "green"}, "of the bar");
     f.add("files", files, "inputs");
     return f;
@@ -82,6 +82,37 @@ TEST_CASE("bad values name the key, what is allowed and what came") {
   CHECK_THROWS_AS(f.set("example.tied", "yes"), ConfigError);
   CHECK(e.size == 4);
   CHECK(e.lr == 1e-3);
+}
+
+TEST_CASE("a share where a number is meant, and the reverse, is refused with what was meant") {
+  Example e;
+  const Fields f = e.fields();
+  for (const auto& [text, meant] : std::vector<std::pair<std::string, std::string>>{
+           {"0.05", "5%"}, {"0.25", "25%"}, {"1e-3", "0.1%"}, {"0.07", "7%"}})
+    CHECK_THROWS_WITH_AS(
+        f.set("example.warmup", text),
+        ("[example.warmup] expected a whole number or a percentage, got " + text + " (did you mean " + meant + "?)")
+            .c_str(),
+        ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.warmup", "10.5"),
+                       "[example.warmup] expected a whole number or a percentage, got 10.5", ConfigError);
+  for (const char* text : {"-1", "1e13", "inf", "nan", "101%", "5%%", "%"})
+    CHECK_THROWS_AS(f.set("example.warmup", text), ConfigError);
+  CHECK_THROWS_WITH_AS(f.set("example.lr", "5%"), "[example.lr] expected a number, got 5% (did you mean 0.05?)",
+                       ConfigError);
+  CHECK(e.warmup.value == 5);
+  for (const char* text : {"0", "1", "500", "0.5%", "0%"}) f.set("example.warmup", text);
+}
+
+TEST_CASE("a text with a zero byte, which no path and no flag can hold, is refused") {
+  Example e;
+  CHECK_THROWS_AS(e.fields().set("example.name", std::string_view("a\0b", 3)), ConfigError);
+  CHECK_THROWS_AS(e.fields().set("example.files", std::string_view("a,b\0", 4)), ConfigError);
+}
+
+TEST_CASE("a key of a million letters is looked up at once") {
+  Example e;
+  CHECK_THROWS_AS(e.fields().at("example." + std::string(1'000'000, 'x')), ConfigError);
 }
 
 TEST_CASE("the nearest path is near in its key, in whatever section") {

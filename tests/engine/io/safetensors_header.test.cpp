@@ -56,24 +56,24 @@ const std::vector<Bad> kBadHeaders = {
     {safetensors_bytes("[]"), {"'{' as its first byte", "got '['"}},
     {safetensors_bytes("\xef\xbb\xbf{}"), {"'{' as its first byte"}},
     {safetensors_bytes("{"), {"'}' and then only spaces", "got '{'"}},
-    {safetensors_bytes("{}\n"), {"'}' and then only spaces", "got '\\x0a'"}},
+    {safetensors_bytes("{}\n"), {"'}' and then only spaces", "got '\\n'"}},
     {safetensors_bytes(std::string_view("{}\0\0", 4)), {"'}' and then only spaces", "got '\\x00'"}},
     {safetensors_bytes(std::string_view("{}\0}", 4)), {"valid JSON", "a zero byte at byte 2"}},
     {safetensors_bytes("{}{}"), {"valid JSON", "at byte 3"}},
     {safetensors_bytes("{\"x\"}"), {"valid JSON", "at byte 5"}},
     {safetensors_bytes("{'x':1}"), {"valid JSON", "at byte 2"}},
     {safetensors_bytes("{\"x\":{},}"), {"tensor 'x'", "field 'dtype'", "none"}},
-    {safetensors_bytes("{/* x */}"), {"valid JSON", "invalid literal"}},
-    {safetensors_bytes("{\"x\xff\":{}}"), {"valid JSON", "ill-formed UTF-8"}},
-    {safetensors_bytes("{\"x\xc0\xaf\":{}}"), {"valid JSON", "ill-formed UTF-8"}},
-    {safetensors_bytes(R"({"\ud800":{}})"), {"valid JSON", "surrogate"}},
-    {safetensors_bytes("{\"a\nb\":{}}"), {"valid JSON", "control character"}},
+    {safetensors_bytes("{/* x */}"), {"valid JSON", "near"}},
+    {safetensors_bytes("{\"x\xff\":{}}"), {"valid JSON", "is not UTF-8"}},
+    {safetensors_bytes("{\"x\xc0\xaf\":{}}"), {"valid JSON", "is not UTF-8"}},
+    {safetensors_bytes(R"({"\ud800":{}})"), {"valid JSON", "near"}},
+    {safetensors_bytes("{\"a\nb\":{}}"), {"valid JSON", "near"}},
     // The top object.
     {safetensors_bytes(R"({"x":1})"), {kTensor + "an object, got 1"}},
     {safetensors_bytes(R"({"x":[]})"), {kTensor + "an object, got an array"}},
     {safetensors_bytes(R"({"x":null})"), {kTensor + "an object, got null"}},
     {safetensors_bytes(R"({"x":"F32"})"), {kTensor + "an object, got the string 'F32'"}},
-    {safetensors_bytes(R"({"a\nb":1})"), {"tensor 'a\\x0ab'"}},
+    {safetensors_bytes(R"({"a\nb":1})"), {"tensor 'a\\nb'"}},
     {safetensors_bytes(R"({"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
                        R"("x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})"),
      {"header: expected each name once", "'x' twice"}},
@@ -104,7 +104,7 @@ const std::vector<Bad> kBadHeaders = {
     {one_tensor(kF32 + R"("shape":[[2]],"data_offsets":[0,8])"), {"shape of integers", "got an array"}},
     {one_tensor(kF32 + R"("shape":[9223372036854775808],"data_offsets":[0,8])"), {"got 9223372036854775808"}},
     {one_tensor(kF32 + R"("shape":[99999999999999999999],"data_offsets":[0,8])"), {"got 99999999999999999999"}},
-    {one_tensor(kF32 + R"("shape":[1e999],"data_offsets":[0,8])"), {"number overflow"}},
+    {one_tensor(kF32 + R"("shape":[1e999],"data_offsets":[0,8])"), {"a number out of range"}},
     {one_tensor(kF32 + R"("shape":[02],"data_offsets":[0,8])"), {"valid JSON"}},
     {one_tensor(kF32 + R"("shape":[1,1,1,1,1,1,2],"data_offsets":[0,8])"), {"a shape of at most 6 axes"}},
     {one_tensor(kF32 + R"("shape":[4294967296,4294967296],"data_offsets":[0,8])"), {"a shape of less than 2^63 bytes"}},
@@ -214,8 +214,8 @@ TEST_CASE("a header over the limit is refused though the file has it") {
 TEST_CASE("long and strange text is cut to one printable line") {
   CHECK(safetensors::printable("a\tb\x7f") == "a\\x09b\\x7f");
   CHECK(safetensors::printable(std::string(80, 'x')) == std::string(80, 'x'));
-  CHECK(safetensors::printable(std::string(81, 'x')) == std::string(80, 'x') + "…");
-  CHECK(safetensors::printable(std::string(79, 'x') + "éé") == std::string(79, 'x') + "…");  // no half character
+  CHECK(safetensors::printable(std::string(81, 'x')) == std::string(80, 'x') + "...");
+  CHECK(safetensors::printable(std::string(79, 'x') + "éé") == std::string(79, 'x') + "...");  // no half character
   const std::string long_number(1'000'000, '9');
   CHECK(error_on(one_tensor(kF32 + R"("shape":[)" + long_number + "]")).size() < 300);
 }
