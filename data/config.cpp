@@ -8,9 +8,12 @@ Fields DataConfig::fields() {
   Fields f("data");
   f.add("train", train,
         "training text: files (.txt, .jsonl, also .xz, .gz, .zst; FILE:1M for its first million words), folders of "
-        "them, or one folder of prepared data; none: the text that comes with blalm")
-      .takes("PATH,...");
-  f.add("valid", valid, "validation text, as for train; none: valid_share of the training text").takes("PATH,...");
+        "them, or one folder of prepared data; given again for more of them; none: the text that comes with blalm")
+      .takes("PATH")
+      .of_files();
+  f.add("valid", valid, "validation text, as for train; none: valid_share of the training text")
+      .takes("PATH")
+      .of_files();
   f.add("tokenizer", tokenizer, "tokenizer.json, or a folder that holds one; none: one is trained on the training text")
       .takes("PATH");
   f.add("vocab_size", vocab_size, "tokens of a tokenizer that is trained here").at_least(259).at_most(1 << 24);

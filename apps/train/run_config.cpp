@@ -37,7 +37,7 @@ Fields TrainConfig::fields() {
   f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0);
   f.add("milestones", milestones, "keep the model at 1M, 2M, … words seen, as chck_1M, …");
   f.add("sample_every", sample_every, "steps between samples, or share of all steps; 0: only at the end");
-  f.add("prompts", prompts, "what samples begin with");
+  f.add("prompts", prompts, "what samples begin with; given again for more of them");
   f.add("sample_tokens", sample_tokens, "length of a sample").at_least(1).at_most(4096);
   f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none");
   f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off").at_least(0);

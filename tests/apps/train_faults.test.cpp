@@ -81,7 +81,8 @@ TEST_CASE("texts of all kinds") {
                   valid.output);
   }
   SUBCASE("bytes that are not UTF-8 are kept") {
-    const Outcome o = train("a", "'" + here + "latin1.txt," + here + "good.txt'", "--data.valid_share 0");
+    const Outcome o =
+        train("a", folder / "latin1.txt" + " --data.train " + folder / "good.txt", "--data.valid_share 0");
     CHECK_MESSAGE(o.exit_code == 0, o.output);
     const TokenData data = TokenData::open(folder.path / "a" / "data", Part::train);
     std::vector<std::int32_t> ids(40);

@@ -88,6 +88,27 @@ TEST_CASE("sources are files with or without a cap") {
   CHECK(parse_source((folder / "x:5").string()).words == kAllWords);
 }
 
+TEST_CASE("a comma belongs to the name of a file that is there, and separates names only where none is") {
+  TempFolder folder;
+  for (const char* name : {"Tales", " Vol. 1.txt", "a.txt", "b.txt"}) write_plainly(folder / name, "x");
+  const std::string here = (folder.path() / "").string();
+  const std::string tales = here + "Tales, Vol. 1.txt", both = here + "a.txt," + here + "b.txt";
+  const Texts parts = {here + "a.txt", here + "b.txt"};
+  CHECK(files_named(both) == parts);
+  CHECK(files_named(here + "a.txt, " + here + "b.txt") == parts);
+  CHECK(files_named(here + "a.txt:1k," + here + "b.txt") == Texts{here + "a.txt:1k", here + "b.txt"});
+  CHECK(files_named(here + "a.txt," + here + "typo.txt") == Texts{here + "a.txt", here + "typo.txt"});
+  CHECK(files_named(here + "typo, one.txt") == Texts{here + "typo, one.txt"});  // what the error will name
+  CHECK(files_named(here + "a.txt") == Texts{here + "a.txt"});
+  CHECK(files_named(here + "typo.txt") == Texts{here + "typo.txt"});
+  write_plainly(tales, "x");
+  CHECK(files_named(tales) == Texts{tales});
+  CHECK(files_named(tales + ":10") == Texts{tales + ":10"});
+  CHECK(files_named(tales + ":10, " + here + "a.txt") == Texts{here + "Tales", "Vol. 1.txt:10", here + "a.txt"});
+  std::filesystem::create_directory(folder / "c, d");
+  CHECK(files_named(here + "c, d") == Texts{here + "c, d"});
+}
+
 TEST_CASE("a folder stands for its text files") {
   TempFolder folder;
   for (const char* name : {"b.txt", "a.train.xz", "c.jsonl.gz", "d.dev", "README.md", "model.bin", "e.json", "f.xz",

@@ -109,7 +109,7 @@ TEST_CASE("prepared data among files of text, or as validation text, is called w
 TEST_CASE("settings of the data") {
   DataConfig config;
   const Fields fields = config.fields();
-  fields.set("data.train", "a.txt:1M,b.jsonl.zst");
+  fields.at("data.train").set_items({"a.txt:1M", "b.jsonl.zst"});
   fields.set("data.words", "100k");
   fields.set("data.separator", "bos-eos");
   fields.set("data.valid_share", "0.1");
