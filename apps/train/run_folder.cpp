@@ -13,6 +13,7 @@
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/io/atomic_file.h"
+#include "blalm/io/mapped_file.h"
 
 namespace blalm {
 namespace {
@@ -38,8 +39,10 @@ std::string command_line() {
 
 // "started" in the run.json of an earlier process; empty when there is none that can be read.
 std::string start_in(const fs::path& file) {
-  std::ifstream in(file);
-  const nlohmann::json run = nlohmann::json::parse(in, nullptr, false);
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return {};
+  const MappedFile text(file);
+  const nlohmann::json run = nlohmann::json::parse(text.text(), nullptr, false);
   return run.is_object() && run.contains("started") && run["started"].is_string() ? run["started"].get<std::string>()
                                                                                   : std::string();
 }
