@@ -91,8 +91,9 @@ ExitCode train(Arguments& a) {
   if (continued) folder->require_same_config(a.config);
 
   Progress progress;
-  const fs::path data_folder =
-      folder ? folder->path() / "data" : fs::temp_directory_path() / fmt::format("blalm-dry-run-{}", getpid());
+  std::optional<OwnedFolder> dry;
+  if (!folder) dry.emplace(OwnedFolder::Temporary{"blalm-dry-run"}, "dry-run");
+  const fs::path data_folder = (folder ? folder->path() : dry->path()) / "data";
   DataConfig data_config = a.config.data;
   if (continued && is_prepared(data_folder)) {
     data_config.train = {data_folder.string()};

@@ -204,6 +204,24 @@ TEST_CASE("best/ holds the model of the smallest held-out loss, and is what it w
   CHECK_MESSAGE(contains(again, "after step " + best + "; it could not be saved"), again.output);
 }
 
+TEST_CASE("a dry run writes where nobody could have put a link before") {
+  const Folder folder;
+  fs::create_directories(folder.path / "victim");
+  fs::create_directories(folder.path / "tmp");
+  for (const char* name : {"train-mine.bin", "tokenizer.json", "data.json"})
+    std::ofstream(folder.path / "victim" / name) << "precious";
+  const Outcome o = testing::run_shell("export TMPDIR=" + folder / "tmp" + "; bash -c \"ln -s " + folder / "victim" +
+                                       " \\$TMPDIR/blalm-dry-run-\\$\\$; exec '" + testing::build_folder() +
+                                       "/blalm' " + train_arguments(folder, "d", "--dry-run 2") + "\" 2>&1");
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  for (const char* name : {"train-mine.bin", "tokenizer.json", "data.json"})
+    CHECK(read_text(folder.path / "victim" / name) == "precious");
+  CHECK(std::distance(fs::directory_iterator(folder.path / "victim"), {}) == 3);
+  CHECK(std::distance(fs::directory_iterator(folder.path / "tmp"), {}) == 1);  // the link
+  CHECK(run_blalm(train_arguments(folder, "d", "--dry-run 2"), testing::kBothStreams, "TMPDIR=/nowhere ").exit_code ==
+        3);
+}
+
 TEST_CASE("a dry run leaves nothing, whether it ends well or not") {
   const Folder folder;
   fs::create_directories(folder.path / "tmp");
