@@ -42,10 +42,9 @@ CorpusOptions DataConfig::corpus_options() const {
   return options;
 }
 
-std::vector<SourcePlan> DataConfig::plan(std::vector<std::filesystem::path>* left_out,
-                                         std::function<void()> pulse) const {
+std::vector<SourcePlan> DataConfig::plan(std::vector<std::filesystem::path>* left_out, ReadPulse pulse) const {
   CorpusOptions options = corpus_options();
-  options.pulse = std::move(pulse);
+  options.text.pulse = std::move(pulse);
   const std::vector<SourceSpec> train_files = parse_sources(train, left_out);
   return plan_corpus(train_files, parse_sources(valid, left_out), options);
 }
