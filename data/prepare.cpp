@@ -101,6 +101,10 @@ void put_in_place(const fs::path& staging, const OwnedFolder& owned, const Prepa
   const std::optional<PreparedData> earlier = earlier_data(folder);
   std::error_code error;
   if (is_prepared(folder)) fs::rename(folder / "data.json", staging / "data.json", error);
+  // Writing to a link would write to where it leads.
+  std::error_code ignored;
+  if (const fs::path beside = folder / "tokenizer.json"; !error && fs::is_symlink(fs::symlink_status(beside, ignored)))
+    fs::remove(beside, error);
   for (const PreparedPart* part : {&data.train, &data.valid})
     for (const ShardInfo& shard : part->shards)
       if (!error) fs::rename(staging / shard.file, folder / shard.file, error);

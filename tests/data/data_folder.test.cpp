@@ -9,6 +9,7 @@
 #include <map>
 
 #include "blalm/core/error.h"
+#include "blalm/io/atomic_file.h"
 #include "tests/data/support.h"
 
 using namespace blalm;
@@ -30,7 +31,7 @@ Files files_of(const fs::path& folder) {
 PrepareOptions with_tokenizer() {
   PrepareOptions options;
   options.shard_tokens = 40;  // several shards
-  options.write_beside = [](const fs::path& into) { write_plainly(into / "tokenizer.json", "{}"); };
+  options.write_beside = [](const fs::path& into) { write_file_atomically(into / "tokenizer.json", "{}"); };
   return options;
 }
 
@@ -125,6 +126,8 @@ TEST_CASE(
   fs::create_directory(text.folder / "victim");
   write_plainly(text.folder / "victim" / "x", "mine");
   fs::create_directory_symlink(text.folder / "victim", text.out / ".preparing");
+  fs::remove(text.out / "tokenizer.json");
+  fs::create_symlink(text.folder / "victim" / "x", text.out / "tokenizer.json");
   REQUIRE(text.prepare_again("long.txt") == kFine);
   CHECK(files_of(text.folder / "victim") == Files{{"x", "mine"}});
 }
@@ -144,7 +147,7 @@ TEST_CASE("a preparation that is killed, whenever it is, leaves a folder that ca
         PrepareOptions options = with_tokenizer();
         if (late)
           options.write_beside = [](const fs::path& into) {
-            write_plainly(into / "tokenizer.json", "{}");
+            write_file_atomically(into / "tokenizer.json", "{}");
             ::_exit(7);
           };
         else
