@@ -69,7 +69,8 @@ std::vector<std::string> files_named(const std::string& text) {
   const auto is_there = [](const std::string& name) {
     std::error_code ignored;
     const auto colon = name.rfind(':');  // a cap
-    return fs::exists(name, ignored) || (colon != name.npos && fs::exists(name.substr(0, colon), ignored));
+    const bool capped = colon != name.npos && name.find(',', colon) == name.npos;
+    return fs::exists(name, ignored) || (capped && fs::exists(name.substr(0, colon), ignored));
   };
   if (text.find(',') == text.npos || is_there(text)) return {text};
   std::vector<std::string> parts;
