@@ -23,10 +23,11 @@ namespace {
 AppendFile::AppendFile(const std::filesystem::path& path)
     // Without O_NONBLOCK, opening a named pipe would wait for someone to read from it.
     : path_(path), file_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666)) {
-  if (file_ < 0) fail(path_, errno);
   struct stat status {};
-  if (fstat(file_, &status) == 0 && S_ISREG(status.st_mode)) return;
-  close(file_);
+  const bool is_pipe = file_ < 0 && errno == ENXIO;  // that nobody reads
+  if (file_ < 0 && !is_pipe) fail(path_, errno);
+  if (!is_pipe && fstat(file_, &status) == 0 && S_ISREG(status.st_mode)) return;
+  if (!is_pipe) close(file_);
   throw DataError(expected_got("write", fmt::format("a writable file '{}'", path_.string()), "a pipe or device"));
 }
 

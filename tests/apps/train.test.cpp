@@ -324,7 +324,7 @@ TEST_CASE("files and folders with commas stay whole, from flags, TOML and a run'
   const Folder folder;
   fs::create_directories(folder.path / "x, y");
   for (const char* name : {"Tales, Vol. 1.txt", "Tales", " Vol. 1.txt", "x, y/a.txt", "b.txt"})
-    write(folder.path / name, testing::sentences(40));
+    write(folder.path / name, testing::sentences(600));
   const std::string here = folder.path.string() + "/", tales = here + "Tales, Vol. 1.txt";
   const auto trains_on = [&](const std::string& arguments) {
     const Outcome o = run_blalm("train --print-config " + arguments, testing::kBothStreams, "cd '" + here + "'; ");
