@@ -1,18 +1,14 @@
 #include "blalm/data/byte_reader.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "blalm/core/error.h"
-#include "blalm/data/byte_decoders.h"
+#include "blalm/data/decoder.h"
+#include "blalm/io/input_file.h"
 
 namespace blalm {
 namespace {
@@ -21,31 +17,13 @@ constexpr std::size_t kPieceBytes = std::size_t{1} << 18;
 
 class FileReader final : public ByteReader {
  public:
-  explicit FileReader(const std::filesystem::path& path) : path_(path), buffer_(kPieceBytes) {
-    // Without O_NONBLOCK, opening a named pipe would wait for someone to write to it.
-    file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file_ < 0) fail_with_errno();
-    struct stat status {};
-    const char* wrong = nullptr;
-    if (::fstat(file_, &status) != 0)
-      wrong = "a file without status";
-    else if (S_ISDIR(status.st_mode))
-      wrong = "a directory";
-    else if (!S_ISREG(status.st_mode))
-      wrong = "a pipe or device";
-    if (wrong != nullptr) {
-      ::close(file_);
-      throw DataError(expected_got("read", fmt::format("a readable file '{}'", path_.string()), wrong));
-    }
-  }
-  FileReader(const FileReader&) = delete;
-  FileReader& operator=(const FileReader&) = delete;
-  ~FileReader() override { ::close(file_); }
+  explicit FileReader(const std::filesystem::path& path) : file_(path), buffer_(kPieceBytes) {}
 
   std::string_view next() override {
     if (!std::exchange(peeked_, false)) fill();
     return {buffer_.data(), size_};
   }
+  std::int64_t file_bytes() const override { return file_bytes_; }
   // The first piece, which next() will give again.
   std::string_view peek() {
     fill();
@@ -55,24 +33,14 @@ class FileReader final : public ByteReader {
 
  private:
   void fill() {
-    size_ = 0;
-    while (size_ < buffer_.size()) {
-      const ssize_t count = ::read(file_, buffer_.data() + size_, buffer_.size() - size_);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail_with_errno();
-      if (count == 0) break;
-      size_ += static_cast<std::size_t>(count);
-    }
-  }
-  [[noreturn]] void fail_with_errno() const {
-    throw DataError(expected_got("read", fmt::format("a readable file '{}'", path_.string()),
-                                 fmt::format("'{}'", std::generic_category().message(errno))));
+    size_ = file_.read(buffer_);
+    file_bytes_ += static_cast<std::int64_t>(size_);
   }
 
-  std::filesystem::path path_;
+  InputFile file_;
   std::vector<char> buffer_;
   std::size_t size_ = 0;
-  int file_ = -1;
+  std::int64_t file_bytes_ = 0;
   bool peeked_ = false;
 };
 
@@ -81,28 +49,61 @@ struct Compression {
   std::unique_ptr<ByteReader> (*decode)(std::unique_ptr<ByteReader>, const std::filesystem::path&);
 };
 
+using std::string_view_literals::operator""sv;
 constexpr Compression kCompressions[] = {
     {".xz", "xz",
-     std::string_view("\xFD"
-                      "7zXZ\0",
-                      6),
-     decode_archive},
-    {".zst", "Zstandard", "\x28\xB5\x2F\xFD", decode_archive},
-    {".gz", "gzip", "\x1F\x8B", decode_gzip},
+     "\xFD"
+     "7zXZ\0"sv,
+     decode_xz},
+    {".zst", "Zstandard", "\x28\xB5\x2F\xFD"sv, decode_zstd},
+    {".gz", "gzip", "\x1F\x8B"sv, decode_gzip},
 };
+
+// Told by name and first bytes, to be named: they are not read here.
+constexpr struct {
+  std::string_view extension, name, magic;
+} kOthers[] = {
+    {".lzma", "an LZMA file of the time before xz", "\x5D\0\0"sv},
+    {".lz", "an lzip file", "LZIP"sv},
+    {".bz2", "a bzip2 file", "BZh"sv},
+    {".lz4", "an LZ4 file", "\x04\x22\x4D\x18"sv},
+    {".Z", "a file of compress", "\x1F\x9D"sv},
+    {".zip", "a zip archive", "PK\x03\x04"sv},
+};
+
+// Zstandard as it was before its format became final, in 2016; with a number of the version in the first byte.
+bool is_old_zstd(std::string_view start) {
+  return start.size() >= 4 && start.substr(1, 3) == "\xB5\x2F\xFD"sv && start[0] >= 0x1E && start[0] <= 0x27;
+}
+
+// A Zstandard file may begin with a frame that holds no text, as pzstd writes one.
+bool is_skippable_frame(std::string_view start) {
+  return start.size() >= 4 && (start[0] & 0xF0) == 0x50 && start.substr(1, 3) == "\x2A\x4D\x18"sv;
+}
+
+const Compression* compression_of(std::string_view start) {
+  for (const Compression& c : kCompressions)
+    if (start.starts_with(c.magic) || (c.extension == ".zst" && is_skippable_frame(start))) return &c;
+  return nullptr;
+}
 
 }  // namespace
 
 std::unique_ptr<ByteReader> open_bytes(const std::filesystem::path& path) {
   auto file = std::make_unique<FileReader>(path);
   const std::string_view start = file->peek();
+  if (const Compression* c = compression_of(start)) return c->decode(std::move(file), path);
+  const auto refuse = [&](std::string_view expected, std::string_view got, std::string_view hint) {
+    throw DataError(expected_got("read", fmt::format("{} in '{}'", expected, path.string()), got, hint));
+  };
+  for (const auto& other : kOthers)
+    if (path.extension() == other.extension && start.starts_with(other.magic))
+      refuse("text, plain or in xz, gzip or Zstandard format,", other.name, "unpack it before");
   for (const Compression& c : kCompressions) {
-    if (start.starts_with(c.magic)) return c.decode(std::move(file), path);
-    if (path.extension() == c.extension) {
-      throw DataError(expected_got("read", fmt::format("{} data in '{}'", c.name, path.string()),
-                                   start.empty() ? "an empty file" : "other bytes",
-                                   "a plain text file needs another name"));
-    }
+    if (path.extension() != c.extension) continue;
+    const std::string expected = fmt::format("{} data", c.name);
+    if (is_old_zstd(start)) refuse(expected, "that of a version before 0.8", "decompress it before");
+    refuse(expected, start.empty() ? "an empty file" : "other bytes", "a plain text file needs another name");
   }
   return file;
 }

@@ -8,11 +8,13 @@ Fields DataConfig::fields() {
   Fields f("data");
   f.add("train", train,
         "training text: files (.txt, .jsonl, also .xz, .gz, .zst; FILE:1M for its first million words), folders of "
-        "them, or one folder of prepared data; none: the text that comes with blalm")
-      .takes("PATH,...")
+        "them, or one folder of prepared data; given again for more of them; none: the text that comes with blalm")
+      .takes("PATH")
+      .of_files()
       .when_resumed(OnResume::of_data);
   f.add("valid", valid, "validation text, as for train; none: valid_share of the training text")
-      .takes("PATH,...")
+      .takes("PATH")
+      .of_files()
       .when_resumed(OnResume::of_data);
   f.add("tokenizer", tokenizer, "tokenizer.json, or a folder that holds one; none: one is trained on the training text")
       .takes("PATH")
@@ -46,10 +48,9 @@ CorpusOptions DataConfig::corpus_options() const {
   return options;
 }
 
-std::vector<SourcePlan> DataConfig::plan(std::vector<std::filesystem::path>* left_out,
-                                         std::function<void()> pulse) const {
+std::vector<SourcePlan> DataConfig::plan(std::vector<std::filesystem::path>* left_out, ReadPulse pulse) const {
   CorpusOptions options = corpus_options();
-  options.pulse = std::move(pulse);
+  options.text.pulse = std::move(pulse);
   const std::vector<SourceSpec> train_files = parse_sources(train, left_out);
   return plan_corpus(train_files, parse_sources(valid, left_out), options);
 }

@@ -36,9 +36,8 @@ struct DataConfig {
   Fields fields();  // refer to this struct
 
   CorpusOptions corpus_options() const;
-  // What plan_corpus makes of train and valid; `left_out` is that of parse_sources, `pulse` that of CorpusOptions.
-  std::vector<SourcePlan> plan(std::vector<std::filesystem::path>* left_out = nullptr,
-                               std::function<void()> pulse = {}) const;
+  // What plan_corpus makes of train and valid; `left_out` is that of parse_sources, `pulse` that of TextOptions.
+  std::vector<SourcePlan> plan(std::vector<std::filesystem::path>* left_out = nullptr, ReadPulse pulse = {}) const;
 };
 
 }  // namespace blalm

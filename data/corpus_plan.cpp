@@ -3,51 +3,51 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <numeric>
-#include <set>
 
 #include "blalm/core/error.h"
-#include "blalm/data/varint.h"
+#include "blalm/data/same_text.h"
 
 namespace blalm {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kLinesAPulse = 1 << 14;
+std::vector<fs::path> paths_of(const std::vector<SourcePlan>& plans) {
+  std::vector<fs::path> paths;
+  for (const SourcePlan& plan : plans) paths.push_back(plan.path);
+  return paths;
+}
 
-fs::path place_of(const SourcePlan& plan) { return fs::weakly_canonical(plan.path); }
-
-// Chooses the held-out lines of a file and returns how many words its other lines have. `all`: of all its lines.
-std::int64_t survey(SourcePlan& plan, std::int64_t number, const CorpusOptions& options, TextStats& all) {
+// Reads a training file, chooses its held-out lines, and gives what it has.
+TextStats survey(SourcePlan& plan, std::int64_t number, const CorpusOptions& options) {
   TextSource source(plan.path, options.text);
-  std::vector<std::byte> words_by_line;  // the choice depends on the number of lines, known at the end
-  TextLine line;
-  while (source.next(line)) {
-    put_varint(static_cast<std::uint64_t>(line.words), words_by_line);
-    if (options.pulse && source.stats().lines % kLinesAPulse == 0) options.pulse();
-  }
-  all = source.stats();
+  for (TextLine line; source.next(line);) continue;
   plan.held_out = hold_out(source.stats().lines, options.valid_share, options.seed, number);
-  if (plan.held_out.blocks.empty()) return source.stats().words;
-  std::int64_t words = 0, index = 0;
-  for (std::span<const std::byte> rest = words_by_line; !rest.empty(); ++index) {
-    const std::int64_t here = take_varint(rest).value();
-    if (!plan.held_out.contains(index)) words += here;
-  }
+  return source.stats();
+}
+
+// The words of the lines that are not held out. Which these are is known only after a first reading; a table of the
+// words of each line would save this one, and take as much memory as the lines of a file ask for.
+std::int64_t words_to_train(const SourcePlan& plan, const TextOptions& options) {
+  TextSource source(plan.path, options);
+  TextLine line;
+  std::int64_t words = 0;
+  for (std::int64_t index = 0; source.next(line); ++index)
+    if (!plan.held_out.contains(index)) words += line.words;
   return words;
 }
 
-void check_disjoint(const std::vector<SourcePlan>& plans) {
-  std::set<fs::path> train;
-  for (const SourcePlan& plan : plans)
-    if (plan.part == Part::train) train.insert(place_of(plan));
-  for (const SourcePlan& plan : plans) {
-    if (plan.part == Part::valid && train.contains(place_of(plan))) {
-      throw DataError(expected_got("data", "validation files that are not trained on",
-                                   fmt::format("'{}' in data.train and data.valid", plan.path.string())));
-    }
+// `first`: of each plan the first one with the same text. Training files come before validation files.
+void check_disjoint(const std::vector<SourcePlan>& plans, const std::vector<std::size_t>& first) {
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const SourcePlan &plan = plans[i], &other = plans[first[i]];
+    if (plan.part != Part::valid || other.part != Part::train) continue;
+    const std::string got = plan.path == other.path
+                                ? fmt::format("'{}' in data.train and data.valid", plan.path.string())
+                                : fmt::format("'{}' in data.valid, the text of '{}' in data.train", plan.path.string(),
+                                              other.path.string());
+    throw DataError(expected_got("data", "validation files that are not trained on", got));
   }
 }
 
@@ -92,19 +92,21 @@ std::vector<SourcePlan> plan_corpus(const std::vector<SourceSpec>& train, const 
   std::vector<SourcePlan> plans;
   for (const SourceSpec& spec : train) plans.push_back({spec.path, Part::train, spec.words, {}});
   for (const SourceSpec& spec : valid) plans.push_back({spec.path, Part::valid, spec.words, {}});
-  check_disjoint(plans);
+  const std::vector<std::size_t> first = first_of_same_text(paths_of(plans), options.text.pulse);
+  check_disjoint(plans, first);
+  for (std::size_t i = 0; i < plans.size(); ++i)
+    if (first[i] != i) plans[i].same_as = plans[first[i]].path;
 
   CorpusOptions chosen = options;
   if (!valid.empty()) chosen.valid_share = 0;
   if (chosen.valid_share <= 0 && chosen.words == kAllWords) return plans;
   std::vector<std::int64_t> available;
   std::vector<FileLines> files;
-  std::map<fs::path, std::int64_t> numbers;  // of the first time that the file is named
   std::int64_t words = 0;
   for (std::size_t i = 0; i < train.size(); ++i) {
-    TextStats all;
-    const std::int64_t number = numbers.emplace(place_of(plans[i]), static_cast<std::int64_t>(i)).first->second;
-    available.push_back(std::min(plans[i].words, survey(plans[i], number, chosen, all)));
+    const TextStats all = survey(plans[i], static_cast<std::int64_t>(first[i]), chosen);
+    const bool counts = chosen.words != kAllWords && !plans[i].held_out.blocks.empty();
+    available.push_back(std::min(plans[i].words, counts ? words_to_train(plans[i], chosen.text) : all.words));
     files.push_back({plans[i].path, all.lines});
     words += all.words;
   }

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +21,6 @@ struct CorpusOptions {
   double valid_share = 0;          // of the lines of each training file, held out when there are no validation files
   std::uint64_t seed = 0;          // draws the held-out lines
   TextOptions text;
-  std::function<void()> pulse;  // called now and then while files are read to count; may throw to stop
 };
 
 // A file that was read: for messages about text without words.
@@ -37,13 +35,15 @@ struct SourcePlan {
   std::filesystem::path path;
   Part part = Part::train;         // of its lines, those held out apart
   std::int64_t words = kAllWords;  // taken for `part` from the beginning of the file; held-out lines come on top
-  HeldOut held_out;  // chosen from all lines of the file: the same under any cap and each time it is named
+  HeldOut held_out;  // chosen from all lines of the file: the same under any cap and each time its text comes
+  std::filesystem::path same_as{};  // the first file that has the same text, where that is another
 };
 
 // Caps count words of training text, held-out lines apart. A cap on the whole corpus that is smaller than the corpus is
 // shared out in proportion to what the files have, so that the mix stays the same. When lines are to be held out, or
-// the whole corpus is capped, all training files are read once to count their lines and words. DataError: no training
-// files, or none with a word in it where they are read; a file that is both for training and for validation; whatever
+// the whole corpus is capped, all training files are read once to count their lines and words, and once more where
+// both are asked for. Files are told apart by their text, not by their names (same_text.h). DataError: no training
+// files, or none with a word in it where they are read; a text that is both for training and for validation; whatever
 // TextSource throws.
 std::vector<SourcePlan> plan_corpus(const std::vector<SourceSpec>& train, const std::vector<SourceSpec>& valid,
                                     const CorpusOptions& options);

@@ -5,11 +5,11 @@
 #include <chrono>
 #include <future>
 #include <optional>
-#include <set>
 #include <system_error>
 
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
+#include "blalm/data/data_folder.h"
 #include "blalm/data/line_chunk.h"
 
 namespace blalm {
@@ -84,17 +84,14 @@ void check_words(const std::vector<SourcePlan>& plan, const PreparedData& data) 
   if (held_out) throw DataError(expected_got("data.valid_share", "text in the lines held out", "no words"));
 }
 
-// Shards of an earlier preparation that had more of them.
-void remove_old_shards(const fs::path& folder, const PreparedData& data) {
-  std::set<std::string> known;
-  for (const PreparedPart* part : {&data.train, &data.valid})
-    for (const ShardInfo& shard : part->shards) known.insert(shard.file);
+// A file of someone else in the place of a shard or of data.json stays.
+void require_replaceable(const fs::path& folder, const PreparedData& data) {
   std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    const bool is_shard = name.ends_with(".bin") && (name.starts_with("train-") || name.starts_with("valid-"));
-    if (is_shard && !known.contains(name)) fs::remove(entry.path(), ignored);
-  }
+  for (const PreparedPart* part : {&data.train, &data.valid})
+    for (const ShardInfo& shard : part->shards)
+      if (fs::exists(fs::symlink_status(folder / shard.file, ignored)) && !is_shard_file(folder / shard.file))
+        throw DataError(expected_got("data", fmt::format("no file '{}' but a shard", (folder / shard.file).string()),
+                                     "another", "move it, or name another folder"));
 }
 
 [[noreturn]] void refuse(const fs::path& folder) {
@@ -115,23 +112,30 @@ bool has_same_settings(const PreparedData& there, const PrepareOptions& options)
   return there.separator == options.separator && there.settings == options.settings;
 }
 
+// The earlier data.json waits beside the shards until there is a new one: after a kill it still tells whose they were.
 void put_in_place(const fs::path& staging, const OwnedFolder& owned, const PreparedData& data,
                   const PrepareOptions& options) {
   const fs::path& folder = owned.path();
+  require_replaceable(folder, data);
   if (!options.replace && is_prepared(folder)) {
     const std::optional<PreparedData> there = data_in(folder);
     if (!there || !has_same_settings(*there, options) || !have_same_tokens(*there, data)) refuse(folder);
     return;
   }
+  const std::optional<PreparedData> earlier = earlier_data(folder);
   std::error_code error;
-  fs::remove(folder / "data.json", error);
+  if (is_prepared(folder)) fs::rename(folder / "data.json", staging / "data.json", error);
+  // Writing to a link would write to where it leads.
+  std::error_code ignored;
+  if (const fs::path beside = folder / "tokenizer.json"; !error && fs::is_symlink(fs::symlink_status(beside, ignored)))
+    fs::remove(beside, error);
   for (const PreparedPart* part : {&data.train, &data.valid})
     for (const ShardInfo& shard : part->shards)
       if (!error) fs::rename(staging / shard.file, folder / shard.file, error);
   if (error) owned.cannot_write(error);
   if (options.write_beside) options.write_beside(folder);
   write_prepared(folder, data);
-  remove_old_shards(folder, data);
+  if (earlier) remove_old_shards(folder, *earlier, data);
 }
 
 }  // namespace
@@ -156,12 +160,8 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
                       const PrepareOptions& options) {
   const auto started = std::chrono::steady_clock::now();
   check_separators(encoder, options.separator);
-  // Where shards wait until all are complete: not kept.
-  const fs::path aside = folder.path() / ".preparing";
-  std::error_code error;
-  fs::remove_all(aside, error);  // of a program that was killed
-  if (error) folder.cannot_write(error);
-  const OwnedFolder staging(aside, "write");
+  require_data_folder(folder.path());
+  const Staging staging(folder);
   ShardWriter train(staging.path(), "train", encoder.id, options.shard_tokens);
   ShardWriter valid(staging.path(), "valid", encoder.id, options.shard_tokens);
   PrepareReport report;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <system_error>
 
 #include "blalm/core/error.h"
@@ -59,6 +60,22 @@ std::uint64_t hex_from(const JsonField& field, std::string_view digits) {
   return value;
 }
 
+// Of all shards, as often as they were added up; FormatError where the file says something else.
+void check_totals(const JsonField& object, const PreparedPart& part) {
+  const auto check = [&](std::string_view key, std::int64_t ShardInfo::*count) {
+    std::int64_t total = 0;
+    for (const ShardInfo& shard : part.shards) {
+      total += shard.*count;
+      if (total > kMostCount) object["shards"].fail(fmt::format("at most {} {} in all", kMostCount, key));
+    }
+    if (count_from(object, key) != total) object[key].fail(fmt::format("{}, the sum of its shards", total));
+  };
+  check("tokens", &ShardInfo::tokens);
+  check("lines", &ShardInfo::lines);
+  check("words", &ShardInfo::words);
+  check("bytes", &ShardInfo::bytes);
+}
+
 PreparedPart part_from(const JsonField& object) {
   PreparedPart part;
   part.blank_lines = count_from(object, "blank_lines");
@@ -72,12 +89,31 @@ PreparedPart part_from(const JsonField& object) {
       entry["file"].fail("the name of a file in the same folder");
     part.shards.push_back(std::move(info));
   }
+  check_totals(object, part);
   return part;
 }
 
 TextStats stats_from(const JsonField& object) {
   return {count_from(object, "lines"), count_from(object, "words"), count_from(object, "bytes"),
           count_from(object, "invalid_bytes")};
+}
+
+// A shard that is listed twice is trained on twice, or is validated on what was trained on. By its name, or as a copy:
+// the same tokens in the same lines, so many of them that no two texts have them.
+void check_each_is_once(const JsonField& root, const PreparedData& data) {
+  constexpr std::int64_t kNeverAlike = 1000;
+  std::set<std::string> names;
+  std::set<std::uint64_t> trained;
+  for (const Part p : {Part::train, Part::valid}) {
+    const std::vector<JsonField> entries = root[name_of(p)]["shards"].array();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const ShardInfo& shard = data.part(p).shards[i];
+      if (!names.insert(shard.file).second) entries[i]["file"].fail("a shard that is listed once");
+      if (p == Part::train) trained.insert(shard.checksum);
+      if (p == Part::valid && shard.tokens >= kNeverAlike && trained.contains(shard.checksum))
+        entries[i]["checksum"].fail("that of text that is not trained on");
+    }
+  }
 }
 
 }  // namespace
@@ -142,6 +178,7 @@ PreparedData read_prepared(const std::filesystem::path& folder) {
   data.separator = static_cast<Separator>(found - names.begin());
   data.train = part_from(root["train"]);
   data.valid = part_from(root["valid"]);
+  check_each_is_once(root, data);
   for (const JsonField& source : root["sources"].array()) {
     data.sources.push_back({source["path"].string(), stats_from(source["train"]), stats_from(source["valid"]),
                             source["capped"].boolean()});

@@ -8,6 +8,7 @@
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
 #include "blalm/data/prepared.h"
+#include "blalm/data/words.h"
 
 namespace blalm {
 namespace {
@@ -62,6 +63,25 @@ SourceSpec parse_source(std::string_view text) {
   fields.list().front().set(text.substr(colon + 1));
   spec.path = text.substr(0, colon);
   return spec;
+}
+
+std::vector<std::string> files_named(const std::string& text) {
+  const auto is_there = [](const std::string& name) {
+    std::error_code ignored;
+    const auto colon = name.rfind(':');  // a cap
+    const bool capped = colon != name.npos && name.find(',', colon) == name.npos;
+    return fs::exists(name, ignored) || (capped && fs::exists(name.substr(0, colon), ignored));
+  };
+  if (text.find(',') == text.npos || is_there(text)) return {text};
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::string part = text.substr(begin, end - begin);
+    if (!is_there(part)) part = std::string(strip(part));
+    parts.push_back(std::move(part));
+    begin = end + 1;
+  }
+  return std::ranges::any_of(parts, is_there) ? parts : std::vector<std::string>{text};
 }
 
 std::vector<SourceSpec> parse_sources(const std::vector<std::string>& entries, std::vector<fs::path>* left_out) {

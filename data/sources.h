@@ -22,6 +22,10 @@ struct SourceSpec {
 // but is a file is that file. ConfigError for a cap that is not a number of at least 1.
 SourceSpec parse_source(std::string_view text);
 
+// What a text names where a list of files was asked for: one file, or those between its commas (with spaces around
+// them left out) when there is no file of the whole name and one of some part.
+std::vector<std::string> files_named(const std::string& text);
+
 // One spec an entry; a folder stands for the text files right in it, in the order of their names: .txt, .train, .dev,
 // .test, .valid, .jsonl and .ndjson, also compressed, but not hidden ones. What else lies there is added to `left_out`,
 // folders with a "/" at their end. DataError for a folder without text files, ConfigError for one of prepared data.

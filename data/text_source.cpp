@@ -58,6 +58,7 @@ bool TextSource::read_piece() {
                                  hint_for_binary(offset_ == 0 ? piece_ : std::string_view(), offset)));
   }
   offset_ += static_cast<std::int64_t>(piece_.size());
+  if (options_.pulse) options_.pulse({path_, offset_, bytes_->file_bytes()});
   return !piece_.empty();
 }
 

@@ -15,6 +15,7 @@ struct TextOptions {
   std::string json_field = "text";                      // of JSON Lines: the field that holds the text
   bool strip_lines = false;                             // leave out the white space at both ends of each text
   std::int64_t max_line_bytes = std::int64_t{1} << 28;  // a longer line is a DataError: memory stays bounded
+  ReadPulse pulse{};                                    // null: nothing is called
 };
 
 // A line of a text file without its line end (LF or CR LF), or the text of one JSON Lines object, line ends and all.

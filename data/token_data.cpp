@@ -50,6 +50,16 @@ TokenData TokenData::open(const std::filesystem::path& folder, Part part, const 
       throw DataError(
           expected_got(shard.path().string(), "the shard that data.json lists", "another", "prepare the data again"));
     }
+    const auto check = [&](std::string_view name, std::int64_t listed, std::int64_t counted) {
+      if (listed != counted)
+        throw FormatError(expected_got((folder / "data.json").string(),
+                                       fmt::format("{} {} in {}, as the shard has", counted, name, info.file),
+                                       fmt::format("{}", listed), "prepare the data again"));
+    };
+    check("tokens", info.tokens, shard.tokens());
+    check("lines", info.lines, shard.lines());
+    check("words", info.words, shard.words());
+    check("bytes", info.bytes, shard.bytes());
   }
   if (shards.empty()) {
     throw DataError(expected_got("data", fmt::format("{} text in '{}'", name_of(part), folder.string()), "none"));

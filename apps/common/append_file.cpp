@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,8 +21,15 @@ namespace {
 }  // namespace
 
 AppendFile::AppendFile(const std::filesystem::path& path)
-    : path_(path), file_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666)) {
-  if (file_ < 0) fail(path_, errno);
+    // Without O_NONBLOCK, opening a named pipe would wait for someone to read from it.
+    : path_(path),
+      file_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666)) {
+  struct stat status {};
+  const bool is_pipe = file_ < 0 && errno == ENXIO;  // that nobody reads
+  if (file_ < 0 && !is_pipe) fail(path_, errno);
+  if (!is_pipe && fstat(file_, &status) == 0 && S_ISREG(status.st_mode)) return;
+  if (!is_pipe) close(file_);
+  throw DataError(expected_got("write", fmt::format("a writable file '{}'", path_.string()), "a pipe or device"));
 }
 
 AppendFile::~AppendFile() { close(file_); }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace blalm {
 
 std::vector<std::string> what_was_left_out(const ReadyData& ready) {
@@ -16,6 +18,9 @@ std::vector<std::string> what_was_left_out(const ReadyData& ready) {
   for (const SourceReport& s : data.sources)
     if (s.train.words + s.valid.words == 0 && !s.capped) wordless.push_back({s.path, s.train.lines + s.valid.lines});
   if (!wordless.empty()) sentences.push_back(no_words_in(wordless));
+  for (std::size_t i = 0; i < std::min(kNamed, ready.repeated.size()); ++i) sentences.push_back(ready.repeated[i]);
+  if (ready.repeated.size() > kNamed)
+    sentences.push_back(fmt::format("{} more files repeat others", ready.repeated.size() - kNamed));
   if (!ready.left_out.empty())
     sentences.push_back(fmt::format("{} left out of the folders, by their names no text: {}", ready.left_out.size(),
                                     some_of(ready.left_out, kNamed)));

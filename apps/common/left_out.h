@@ -8,8 +8,8 @@
 
 namespace blalm {
 
-// A sentence each for blank lines, files without words, and entries of folders that are no text by their names; none of
-// data that was prepared before.
+// A sentence each for blank lines, files without words, texts that came before, and entries of folders that are no text
+// by their names; none of data that was prepared before.
 std::vector<std::string> what_was_left_out(const ReadyData& data);
 
 }  // namespace blalm

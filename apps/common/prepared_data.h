@@ -20,6 +20,7 @@ struct ReadyData {
   double tokenizer_seconds = 0;                 // of training it; 0 when it was loaded
   std::optional<PrepareReport> report;          // when the folder was prepared now
   std::vector<std::filesystem::path> left_out;  // of input folders: files that are not text by their names, and folders
+  std::vector<std::string> repeated;            // a sentence for each text that came before, under another name or not
   std::unique_ptr<OwnedFolder> owned;           // `folder` when it was prepared now: a new one goes unless it is kept
   std::unique_ptr<ReadFolder> read;             // `folder` when it was prepared before: nobody writes there meanwhile
 };

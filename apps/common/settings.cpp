@@ -1,6 +1,7 @@
 #include "blalm/apps/common/settings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "blalm/apps/common/toml_text.h"
 #include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
+#include "blalm/data/sources.h"
 #include "blalm/io/mapped_file.h"
 
 namespace blalm {
@@ -32,7 +34,6 @@ void flatten(const toml::table& table, const std::string& prefix, const std::str
       flatten(*inner, path, file, settings);
       continue;
     }
-    std::optional<std::string> text = scalar_text(node);
     if (const toml::array* array = node.as_array()) {
       std::vector<std::string> items;
       for (const toml::node& element : *array) {
@@ -41,8 +42,10 @@ void flatten(const toml::table& table, const std::string& prefix, const std::str
           throw ConfigError(expected_got(origin, fmt::format("a list of plain values for {}", path), "a nested one"));
         items.push_back(*item);
       }
-      text = join_list(items);
+      settings.push_back({path, join_list(items), origin, items});
+      continue;
     }
+    const std::optional<std::string> text = scalar_text(node);
     if (!text)
       throw ConfigError(
           expected_got(origin, fmt::format("a text, number, boolean or list for {}", path), "another kind of value"));
@@ -66,7 +69,7 @@ std::string toml_value(const Field& field) {
     case FieldKind::text: return to_toml_string(text);
     case FieldKind::texts: {
       std::string list;
-      for (const std::string& item : split_list(text)) list += (list.empty() ? "" : ", ") + to_toml_string(item);
+      for (const std::string& item : field.items()) list += (list.empty() ? "" : ", ") + to_toml_string(item);
       return "[" + list + "]";
     }
   }
@@ -81,9 +84,19 @@ std::string value_name(const Field& field) {
     case FieldKind::real: return "X";
     case FieldKind::amount: return "N|N%";
     case FieldKind::text: return field.choices.empty() ? "TEXT" : "NAME";
-    case FieldKind::texts: return "TEXT,...";
+    case FieldKind::texts: return "TEXT";
   }
   return "X";
+}
+
+void set_field(const Setting& setting, const Field& field) {
+  if (setting.items) return field.set_items(*setting.items);
+  if (!field.names_files || setting.value.empty()) return field.set(setting.value);
+  const std::vector<std::string> files = files_named(setting.value);
+  if (files.size() > 1)
+    fmt::print(stderr, "blalm: {}: there is no file '{}'; taken for {} files: '{}'\n", setting.origin, setting.value,
+               files.size(), fmt::join(files, "', '"));
+  field.set_items(files);
 }
 
 }  // namespace
@@ -123,7 +136,15 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
       fields.at(path);  // an unknown key is the better error
       throw ConfigError(expected_got("--" + path, "a value", "the end of the command line"));
     }
-    settings.push_back({path, equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1), "--" + path});
+    const std::string value = equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1);
+    const auto earlier = std::ranges::find(settings, path, &Setting::path);
+    if (known && earlier != settings.end() && fields.at(path).kind == FieldKind::texts) {
+      if (!earlier->items) earlier->items = {earlier->value};
+      earlier->items->push_back(value);
+      earlier->value = join_list(*earlier->items);
+    } else {
+      settings.push_back({path, value, "--" + path});
+    }
   }
   arguments = std::move(rest);
   return settings;
@@ -132,7 +153,7 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
 void apply_settings(const std::vector<Setting>& settings, const Fields& fields) {
   for (const Setting& s : settings) {
     try {
-      fields.set(s.path, s.value);
+      set_field(s, fields.at(s.path));
     } catch (const ConfigError& e) {
       if (s.origin.starts_with("--")) throw;
       throw ConfigError(fmt::format("{}: {}", s.origin, e.what()));

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,8 +16,9 @@ namespace blalm {
 // A setting on its way to a field: path, value, and where it came from, for errors.
 struct Setting {
   std::string path;    // "optim.lr"
-  std::string value;   // as text
+  std::string value;   // as text; of several values for messages only, as join_list gives them
   std::string origin;  // "run.toml:7" or "--optim.lr"
+  std::optional<std::vector<std::string>> items{};  // several values: a TOML list, or a flag given again
 };
 
 // All settings of a TOML file, flattened: [optim] lr = 1e-3 gives optim.lr. DataError when it cannot be read,
@@ -24,10 +26,13 @@ struct Setting {
 std::vector<Setting> read_settings(const std::filesystem::path& file);
 
 // Takes "--section.key value" and "--section.key=value" out of the arguments for every path of `fields` (and anything
-// with a dot in it, which then is an unknown key). ConfigError when a value is missing.
+// with a dot in it, which then is an unknown key). A flag for a list that is given again adds to it. ConfigError when a
+// value is missing.
 std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Fields& fields);
 
-// Sets the fields. An unknown key is a ConfigError with the nearest known one; errors name the origin.
+// Sets the fields. One value is one text, whatever is in it; only a list of files may be given in one text, as
+// files_named() says, which is told on standard error. An unknown key is a ConfigError with the nearest known one;
+// errors name the origin.
 void apply_settings(const std::vector<Setting>& settings, const Fields& fields);
 
 // The fields as commented TOML, which read_settings reads back to the same values; only those that are `wanted`.

@@ -61,7 +61,7 @@ Fields TrainConfig::fields() {
       .whole()
       .at_most(kMany)
       .when_resumed(kFree);
-  f.add("prompts", prompts, "what samples begin with").when_resumed(kFree);
+  f.add("prompts", prompts, "what samples begin with; given again for more of them").when_resumed(kFree);
   f.add("sample_tokens", sample_tokens, "length of a sample").at_least(1).at_most(4096).when_resumed(kFree);
   f.add("histogram_every", histogram_every, "steps between histograms of weights and gradients; 0: none")
       .whole()

@@ -112,10 +112,19 @@ void require_vocabulary_of(const Tokenizer& tokenizer, const RunConfig& config, 
         std::to_string(config.data.vocab_size), "leave it out"));
 }
 
-// Where the text is prepared.
-fs::path data_folder(const std::optional<RunFolder>& folder) {
-  return folder ? folder->path() / "data" : fs::temp_directory_path() / fmt::format("blalm-dry-run-{}", getpid());
-}
+// Where the text is prepared: in the run folder, or for a dry run in one that goes again.
+class DataPlace {
+ public:
+  explicit DataPlace(const std::optional<RunFolder>& run) {
+    if (!run) dry_.emplace(OwnedFolder::Temporary{"blalm-dry-run"}, "dry-run");
+    folder_ = (run ? run->path() : dry_->path()) / "data";
+  }
+  const fs::path& folder() const { return folder_; }
+
+ private:
+  std::optional<OwnedFolder> dry_;
+  fs::path folder_;
+};
 
 ExitCode train(Arguments& a) {
   require_memory(a.config);
@@ -129,9 +138,10 @@ ExitCode train(Arguments& a) {
   if (continued) changes = changes_on_resume(recorded, a.config, a.settings, folder->path());
 
   Progress progress;
+  const DataPlace place(folder);
   const ReadyData data = making("the prepared text", [&] {
     return continued ? data_on_resume(a.config.data, changes, folder->path(), progress, stop_if_asked)
-                     : ready_data(a.config.data, data_folder(folder), progress, stop_if_asked);
+                     : ready_data(a.config.data, place.folder(), progress, stop_if_asked);
   });
   require_vocabulary_of(data.tokenizer, a.config, a.settings);
 

@@ -136,6 +136,11 @@ void Field::set(std::string_view text) const {
   write(text);
 }
 
+void Field::set_items(const std::vector<std::string>& items) const {
+  if (!write_items) throw ConfigError(expected_got(path(), "one value", fmt::format("a list of {}", items.size())));
+  write_items(items);
+}
+
 Field& Fields::add(std::string key, std::int64_t& value, std::string help) {
   Field& f = list_.emplace_back(section_, std::move(key), FieldKind::integer, std::move(help));
   f.read = [&value] { return fmt::format("{}", value); };
@@ -190,7 +195,12 @@ Field& Fields::add(std::string key, Amount& value, std::string help) {
 Field& Fields::add(std::string key, std::vector<std::string>& value, std::string help) {
   Field& f = list_.emplace_back(section_, std::move(key), FieldKind::texts, std::move(help));
   f.read = [&value] { return join_list(value); };
-  f.write = [&value](std::string_view text) { value = split_list(text); };
+  f.write = [&value](std::string_view text) {
+    value.clear();
+    if (!text.empty()) value.emplace_back(text);
+  };
+  f.read_items = [&value] { return value; };
+  f.write_items = [&value](const std::vector<std::string>& items) { value = items; };
   return f;
 }
 
@@ -227,19 +237,6 @@ std::string join_list(const std::vector<std::string>& items) {
     }
   }
   return text;
-}
-
-std::vector<std::string> split_list(std::string_view text) {
-  if (text.empty()) return {};
-  std::vector<std::string> items(1);
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escapes = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == ',' || text[i + 1] == '\\');
-    if (text[i] == ',')
-      items.emplace_back();
-    else
-      items.back() += text[escapes ? ++i : i];
-  }
-  return items;
 }
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {

@@ -57,11 +57,17 @@ class Field {
   std::vector<std::string> choices;  // of a text; empty: any
   std::string value_name;            // what --help calls its value: "PATH"; empty: by its kind
   OnResume on_resume = OnResume::fixed;
+  bool names_files = false;  // of texts: each is a file or folder
 
   std::string path() const { return section.empty() ? key : section + "." + key; }
   std::string get() const { return read(); }  // "0.001", "true", "5%"; texts as join_list gives them
-  // Throws ConfigError naming the path, what is allowed and what came. Integers take k and M: "100k".
+  // The texts of a field of texts, as they are; of any other field its one value.
+  std::vector<std::string> items() const { return read_items ? read_items() : std::vector<std::string>{get()}; }
+  // Throws ConfigError naming the path, what is allowed and what came. Integers take k and M: "100k". Texts become this
+  // one, whatever is in it; none when it is empty.
   void set(std::string_view value) const;
+  // Several values. Throws ConfigError for a field that holds one.
+  void set_items(const std::vector<std::string>& items) const;
 
   // For descriptions: f.add(…).at_least(1).at_most(8).
   Field& at_least(double x) {
@@ -94,9 +100,15 @@ class Field {
     on_resume = kind;
     return *this;
   }
+  Field& of_files() {
+    names_files = true;
+    return *this;
+  }
 
   std::function<std::string()> read;
-  std::function<void(std::string_view)> write;  // after set() has checked it
+  std::function<void(std::string_view)> write;           // after set() has checked it
+  std::function<std::vector<std::string>()> read_items;  // of texts
+  std::function<void(const std::vector<std::string>&)> write_items;
 
  private:
   void check_number(double value, std::string_view text) const;
@@ -144,10 +156,9 @@ class Fields {
 // "did you mean 5%?" for 0.05.
 std::string percentage_of_share(double share);
 
-// Texts as one text, with commas between them, and back. A comma inside a text is written "\,", a backslash "\\"; a
-// backslash before anything else stands for itself.
+// Texts as one text, with commas between them, to be shown and compared: a comma inside a text is written "\,", a
+// backslash "\\".
 std::string join_list(const std::vector<std::string>& items);
-std::vector<std::string> split_list(std::string_view text);
 
 // The candidate with the smallest edit distance to `name`; empty when none comes near. What stands before the last dot
 // is a section: the key alone has to be near.

@@ -4,17 +4,21 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string_view>
+
+#include "blalm/io/live_mapping.h"
 
 namespace blalm {
 
 // Read-only, move-only. The bytes stay valid and unchanged when the file is replaced by rename (as AtomicFile does),
-// for the mapping holds on to the old one. Another process that cuts the file short in place is beyond our help.
+// for the mapping holds on to the old one. Should another process cut the file short in place, then touching what is
+// gone ends this one (live_mapping.h).
 class MappedFile {
  public:
   MappedFile() = default;  // no file: size 0
-  // Throws DataError, naming the file, when it is missing, unreadable or no regular file (a folder, a pipe, a device).
+  // Throws DataError as InputFile does.
   explicit MappedFile(std::filesystem::path path);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -29,6 +33,7 @@ class MappedFile {
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;  // page-aligned; null when the file is empty
   std::size_t size_ = 0;
+  std::unique_ptr<LiveMapping> live_;
 };
 
 }  // namespace blalm

@@ -19,6 +19,24 @@ namespace fs = std::filesystem;
 
 std::error_code last_error() { return {errno, std::generic_category()}; }
 
+bool is_locked_by_none(int folder) { return ::flock(folder, LOCK_EX | LOCK_NB) == 0; }
+
+void remove_abandoned(const fs::path& parent, const std::string& prefix) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator at(parent, error), end; !error && at != end; at.increment(error))
+    if (at->path().filename().string().starts_with(prefix + '-')) found.push_back(at->path());
+  for (const fs::path& path : found) {
+    const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) continue;
+    struct stat status {};
+    std::error_code ignored;
+    if (::fstat(folder, &status) == 0 && status.st_uid == ::geteuid() && is_locked_by_none(folder))
+      fs::remove_all(path, ignored);
+    ::close(folder);
+  }
+}
+
 }  // namespace
 
 OwnedFolder::OwnedFolder(fs::path path, std::string where) : path_(std::move(path)), where_(std::move(where)) {
@@ -31,6 +49,22 @@ OwnedFolder::OwnedFolder(fs::path path, std::string where) : path_(std::move(pat
     release();
     throw;
   }
+}
+
+OwnedFolder::OwnedFolder(const Temporary& name, std::string where) : where_(std::move(where)) {
+  std::error_code error;
+  const fs::path parent = fs::temp_directory_path(error);
+  if (error)
+    throw DataError(
+        expected_got(where_, "a folder for temporary files, as TMPDIR names it", fmt::format("'{}'", error.message())));
+  remove_abandoned(parent, name.prefix);
+  do {
+    std::string path = (parent / (name.prefix + "-XXXXXX")).string();
+    path_ = path;
+    if (::mkdtemp(path.data()) == nullptr) cannot_write(last_error());
+    path_ = path;
+    made_ = {path_};
+  } while (!lock());  // another may have taken it for abandoned
 }
 
 OwnedFolder::~OwnedFolder() { release(); }

@@ -15,6 +15,12 @@ class OwnedFolder {
   // there. DataError, with `where` in front, naming the folder: it
   // cannot be written, or another OwnedFolder has it, in this process or another (where the file system has locks).
   OwnedFolder(std::filesystem::path path, std::string where);
+  // Makes PREFIX-XXXXXX where temporary files go (TMPDIR), of a name that nobody can know before, for this user alone.
+  // Those of the same prefix and user whose owners were killed go now.
+  struct Temporary {
+    std::string prefix;
+  };
+  OwnedFolder(const Temporary& name, std::string where);
   // Unless they are kept, the folders that were made here go: the last one with all that is in it, those above it if
   // they are empty, for others may have put something there.
   ~OwnedFolder();

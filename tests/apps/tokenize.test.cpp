@@ -267,6 +267,43 @@ TEST_CASE("tokenize refuses prepared data as its input, and replaces other data 
   CHECK(tokenize("--data.valid_share 0 --replace").exit_code == 0);
 }
 
+TEST_CASE("tokenize leaves folders that are not its own as they are") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(200));
+  fs::create_directory(folder.path / "mine");
+  write(folder.path / "mine" / "train-mine.bin", "precious");
+  testing::save_small_model(folder.path / "model");
+  fs::create_directories(folder.path / "run");
+  write(folder.path / "run" / "config.toml", "precious");
+  fs::create_directory(folder.path / "tokenizer");
+  testing::small_tokenizer().save(folder.path / "tokenizer" / "tokenizer.json");
+  for (const std::string out : {"mine", "model", "run", "tokenizer"}) {
+    const auto before = contents_of(folder.path / out);
+    const Outcome o = run_blalm("tokenize --input " + folder / "a.txt" + " --vocab-size 300 --out " + folder / out);
+    CHECK(o.exit_code == 3);
+    CHECK_MESSAGE(contains(o, "blalm: [data] expected an empty folder or one of prepared data, '"), o.output);
+    CHECK_MESSAGE(std::ranges::count(o.output, '\n') == 1, o.output);
+    CHECK(contents_of(folder.path / out) == before);
+  }
+}
+
+TEST_CASE("a text that is trained on does not come back as validation text, and one that comes twice is said") {
+  const Folder folder;
+  write(folder.path / "a.txt", testing::sentences(200));
+  fs::create_directory(folder.path / "in");
+  fs::copy_file(folder.path / "a.txt", folder.path / "in" / "copy.txt");
+  write(folder.path / "in" / "b.txt", testing::sentences(100, 2));
+  const std::string a = (folder.path / "a.txt").string(), copy = (folder.path / "in" / "copy.txt").string();
+  const std::string out = " --vocab-size 300 --out " + folder / "out";
+  const Outcome leak = run_blalm("tokenize --input " + folder / "a.txt" + " --valid " + folder / "in" + out);
+  CHECK(leak.exit_code == 3);
+  CHECK(leak.output == "blalm: [data] expected validation files that are not trained on, got '" + copy +
+                           "' in data.valid, the text of '" + a + "' in data.train\n");
+  const Outcome twice = run_blalm("tokenize --input " + folder / "a.txt" + " " + folder / "in" + out);
+  CHECK_MESSAGE(twice.exit_code == 0, twice.output);
+  CHECK_MESSAGE(contains(twice, "\n'" + copy + "' has the text of '" + a + "': it counts again\n"), twice.output);
+}
+
 TEST_CASE("two programs at once on one folder: the second is refused in one line, and nothing is lost or mixed") {
   const Folder folder;
   std::map<std::string, std::map<std::string, std::string>> alone;

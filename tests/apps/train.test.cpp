@@ -162,7 +162,7 @@ TEST_CASE("a run is continued from any folder") {
       0);
   for (const std::string data : {"data", "./text.txt"}) {
     const std::string run = "run-of-" + data.substr(data.size() - 4);
-    const std::string settings = train_arguments(folder, run) + " --optim.steps 4 --data.train ";
+    const std::string settings = train_arguments(folder, run, "--optim.steps 4 --data.train ");
     REQUIRE(run_blalm(settings + data, testing::kBothStreams, in_folder).exit_code == 0);
     const std::string resume = "train --run " + folder / run + " --resume auto";
     for (const Outcome& o : {run_blalm(resume, testing::kBothStreams, elsewhere),
@@ -194,7 +194,7 @@ TEST_CASE("a run that cannot begin leaves no folder, and nothing in one that was
         text + " --data.tokenizer " + folder / "nowhere.json", text + " --data.tokenizer " + folder / "empty.txt",
         text + " " + plain, text + " --data.valid " + folder / "empty.txt", text + " --data.seq 1M",
         text + " --train.patience 3 --train.valid_every 0",
-        text + " --data.separator none --train.prompts ',' " + plain}) {
+        text + " --data.separator none --train.prompts '' --train.prompts '' " + plain}) {
     CAPTURE(wrong);
     // New with those above it, there, and once in other spellings and new in one that is there.
     std::vector<std::string> runs = {"new/runs/x/", "there"};
@@ -262,7 +262,7 @@ TEST_CASE("train runs the kernels that are asked for; one that declines or that 
 
 TEST_CASE("--help says what is true without arguments, and what each option takes") {
   const std::string help = run_blalm("train --help").output;
-  for (const char* words : {"--optim.optimizer muon", "--data.vocab_size 4000", "--data.train PATH,...", "--run DIR",
+  for (const char* words : {"--optim.optimizer muon", "--data.vocab_size 4000", "--data.train PATH ", "--run DIR",
                             "--dry-run N", "--optim.lr X", "--train.batch N", "--data.shuffle BOOL",
                             "--train.valid_every N|N%", "--preset NAME", "mean loss of about the last 20 steps",
                             "--backend NAME", "--kernel KERNEL=NAME", "in training those of the tokenizer"})
@@ -314,8 +314,44 @@ TEST_CASE("texts with commas stay whole, from TOML to the run's own config and t
       contains(read_text(folder.path / "a" / "config.toml"), R"(prompts = ["The cat, the dog", "A \\ and, a \"b\""])"));
   CHECK(contains(read_text(folder.path / "a" / "samples.txt"), "  The cat, the dog"));
   CHECK(contains(read_text(folder.path / "a" / "samples.txt"), "  A \\ and, a \"b\""));
-  // As a flag, with the comma escaped.
-  CHECK(contains(run_blalm("train --print-config --train.prompts 'one\\, two,three'"), R"(["one, two", "three"])"));
+  // As a flag, and as one that is given again.
+  CHECK(contains(run_blalm("train --print-config --train.prompts 'one\\, two,three'"), R"(["one\\, two,three"])"));
+  CHECK(
+      contains(run_blalm("train --print-config --train.prompts 'one, two' --train.prompts ''"), R"(["one, two", ""])"));
+}
+
+TEST_CASE("files and folders with commas stay whole, from flags, TOML and a run's own config") {
+  const Folder folder;
+  fs::create_directories(folder.path / "x, y");
+  for (const char* name : {"Tales, Vol. 1.txt", "Tales", " Vol. 1.txt", "x, y/a.txt", "b.txt"})
+    write(folder.path / name, testing::sentences(600));
+  const std::string here = folder.path.string() + "/", tales = here + "Tales, Vol. 1.txt";
+  const auto trains_on = [&](const std::string& arguments) {
+    const Outcome o = run_blalm("train --print-config " + arguments, testing::kBothStreams, "cd '" + here + "'; ");
+    const std::size_t begin = o.output.find("\ntrain = ") + 9;
+    return o.output.substr(begin, o.output.find(']', begin) + 1 - begin);
+  };
+  const std::string one = "[\"" + tales + "\"]";
+  CHECK(trains_on("--data.train 'Tales, Vol. 1.txt'") == one);
+  CHECK(trains_on("--data.train='Tales, Vol. 1.txt:1k'") == "[\"" + tales + ":1k\"]");
+  CHECK(trains_on("--data.train 'x, y'") == "[\"" + here + "x, y\"]");
+  const std::string two = "[\"" + here + "b.txt\", \"" + tales + "\"]";
+  CHECK(trains_on("--data.train b.txt --data.train 'Tales, Vol. 1.txt'") == two);
+  write(folder.path / "scalar.toml", "[data]\ntrain = \"Tales, Vol. 1.txt\"\n");
+  write(folder.path / "list.toml", "[data]\ntrain = [\"b.txt\", \"Tales, Vol. 1.txt\"]\n");
+  CHECK(trains_on("scalar.toml") == one);
+  CHECK(trains_on("list.toml") == two);
+  CHECK(trains_on("list.toml --data.train 'Tales, Vol. 1.txt'") == one);
+  // A list in one text is said to be taken for one.
+  CHECK(trains_on("--data.train Tales,b.txt") == "[\"" + here + "Tales\", \"" + here + "b.txt\"]");
+  CHECK(contains(run_blalm("train --print-config --data.train " + folder / "Tales" + "," + folder / "b.txt"),
+                 "blalm: --data.train: there is no file '" + here + "Tales," + here + "b.txt'; taken for 2 files: '" +
+                     here + "Tales', '" + here + "b.txt'\n"));
+  // The file that is trained on is that one.
+  const std::string run = train_arguments(folder, "a", "--optim.steps 1 --data.train '" + tales + "'");
+  REQUIRE(run_blalm(run).exit_code == 0);
+  CHECK(contains(read_text(folder.path / "a" / "data" / "data.json"), "\"path\": \"" + tales + "\""));
+  CHECK(run_blalm(run + " --resume auto").exit_code == 0);
 }
 
 TEST_CASE("the recipes of docs/results are settings that exist") {

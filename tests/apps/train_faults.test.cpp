@@ -81,7 +81,8 @@ TEST_CASE("texts of all kinds") {
                   valid.output);
   }
   SUBCASE("bytes that are not UTF-8 are kept") {
-    const Outcome o = train("a", "'" + here + "latin1.txt," + here + "good.txt'", "--data.valid_share 0");
+    const Outcome o =
+        train("a", folder / "latin1.txt" + " --data.train " + folder / "good.txt", "--data.valid_share 0");
     CHECK_MESSAGE(o.exit_code == 0, o.output);
     const TokenData data = TokenData::open(folder.path / "a" / "data", Part::train);
     std::vector<std::int32_t> ids(40);
@@ -201,6 +202,24 @@ TEST_CASE("best/ holds the model of the smallest held-out loss, and is what it w
   fs::resize_file(folder.path / "a" / "best" / "model.safetensors", 100);
   const Outcome again = run_blalm(train_arguments(folder, "a", settings + "--train.patience 3 --resume auto"));
   CHECK_MESSAGE(contains(again, "after step " + best + "; it could not be saved"), again.output);
+}
+
+TEST_CASE("a dry run writes where nobody could have put a link before") {
+  const Folder folder;
+  fs::create_directories(folder.path / "victim");
+  fs::create_directories(folder.path / "tmp");
+  for (const char* name : {"train-mine.bin", "tokenizer.json", "data.json"})
+    std::ofstream(folder.path / "victim" / name) << "precious";
+  const Outcome o = testing::run_shell("export TMPDIR=" + folder / "tmp" + "; bash -c \"ln -s " + folder / "victim" +
+                                       " \\$TMPDIR/blalm-dry-run-\\$\\$; exec '" + testing::build_folder() +
+                                       "/blalm' " + train_arguments(folder, "d", "--dry-run 2") + "\" 2>&1");
+  CHECK_MESSAGE(o.exit_code == 0, o.output);
+  for (const char* name : {"train-mine.bin", "tokenizer.json", "data.json"})
+    CHECK(read_text(folder.path / "victim" / name) == "precious");
+  CHECK(std::distance(fs::directory_iterator(folder.path / "victim"), {}) == 3);
+  CHECK(std::distance(fs::directory_iterator(folder.path / "tmp"), {}) == 1);  // the link
+  CHECK(run_blalm(train_arguments(folder, "d", "--dry-run 2"), testing::kBothStreams, "TMPDIR=/nowhere ").exit_code ==
+        3);
 }
 
 TEST_CASE("a dry run leaves nothing, whether it ends well or not") {

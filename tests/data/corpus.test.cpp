@@ -8,6 +8,7 @@
 #include <set>
 
 #include "blalm/core/error.h"
+#include "blalm/data/same_text.h"
 #include "blalm/data/words.h"
 #include "tests/data/support.h"
 
@@ -86,6 +87,27 @@ TEST_CASE("sources are files with or without a cap") {
   TempFolder folder;
   write_plainly(folder / "x:5", "text");
   CHECK(parse_source((folder / "x:5").string()).words == kAllWords);
+}
+
+TEST_CASE("a comma belongs to the name of a file that is there, and separates names only where none is") {
+  TempFolder folder;
+  for (const char* name : {"Tales", " Vol. 1.txt", "a.txt", "b.txt"}) write_plainly(folder / name, "x");
+  const std::string here = (folder.path() / "").string();
+  const std::string tales = here + "Tales, Vol. 1.txt", both = here + "a.txt," + here + "b.txt";
+  const Texts parts = {here + "a.txt", here + "b.txt"};
+  CHECK(files_named(both) == parts);
+  CHECK(files_named(here + "a.txt, " + here + "b.txt") == parts);
+  CHECK(files_named(here + "a.txt:1k," + here + "b.txt") == Texts{here + "a.txt:1k", here + "b.txt"});
+  CHECK(files_named(here + "a.txt," + here + "typo.txt") == Texts{here + "a.txt", here + "typo.txt"});
+  CHECK(files_named(here + "typo, one.txt") == Texts{here + "typo, one.txt"});  // what the error will name
+  CHECK(files_named(here + "a.txt") == Texts{here + "a.txt"});
+  CHECK(files_named(here + "typo.txt") == Texts{here + "typo.txt"});
+  write_plainly(tales, "x");
+  CHECK(files_named(tales) == Texts{tales});
+  CHECK(files_named(tales + ":10") == Texts{tales + ":10"});
+  CHECK(files_named(tales + ":10, " + here + "a.txt") == Texts{here + "Tales", "Vol. 1.txt:10", here + "a.txt"});
+  std::filesystem::create_directory(folder / "c, d");
+  CHECK(files_named(here + "c, d") == Texts{here + "c, d"});
 }
 
 TEST_CASE("a folder stands for its text files") {
@@ -247,6 +269,51 @@ TEST_CASE("a file that is named twice holds out the same lines both times: none 
   const std::set<std::string> held(taken.valid.begin(), taken.valid.end());
   CHECK(held.size() > 50);
   for (const std::string& line : taken.train) REQUIRE_FALSE(held.contains(line));
+}
+
+TEST_CASE("copies of a file, linked, renamed or compressed, are the same text as the file") {
+  NumberedFiles files({400, 300});
+  const std::filesystem::path &first = files.specs[0].path, folder = files.folder.path();
+  std::filesystem::copy_file(first, folder / "copy.txt");
+  std::filesystem::create_hard_link(first, folder / "hard.txt");
+  std::filesystem::create_symlink(first, folder / "soft.txt");
+  write_plainly(folder / "lines.txt", golden_lines());
+  const std::vector<std::filesystem::path> golden = {golden_text("lines.txt.xz"), golden_text("lines.txt.gz"),
+                                                     golden_text("lines.txt.zst")};
+  std::vector<std::pair<std::filesystem::path, std::filesystem::path>> pairs;
+  for (const char* name : {"copy.txt", "hard.txt", "soft.txt"}) pairs.emplace_back(first, folder / name);
+  for (const std::filesystem::path& compressed : golden) pairs.emplace_back(folder / "lines.txt", compressed);
+  pairs.emplace_back(golden[0], golden[1]);
+  for (const auto& [one, other] : pairs) {
+    CAPTURE(other);
+    // No text is trained on and held out.
+    CHECK(message_of<DataError>([&, a = one, b = other] {
+            plan_corpus({files.specs[1], {a, kAllWords}}, {{b, kAllWords}}, {});
+          }) ==
+          fmt::format("[data] expected validation files that are not trained on, got '{}' in data.valid, the text of "
+                      "'{}' in data.train",
+                      other.string(), one.string()));
+    CHECK(has(message_of<DataError>([&, a = one, b = other] { plan_corpus({{a, 5}}, {{b, 5}}, {}); }), "data.valid"));
+    // One that comes twice for training holds out the same lines both times.
+    CorpusOptions options;
+    options.valid_share = 0.1;
+    const std::vector<SourcePlan> plan =
+        plan_corpus({{one, kAllWords}, files.specs[1], {other, kAllWords}}, {}, options);
+    CHECK(plan[2].same_as == one);
+    CHECK(plan[0].same_as.empty());
+    CHECK(plan[1].same_as.empty());
+    CHECK(plan[2].held_out.blocks == plan[0].held_out.blocks);
+  }
+  // Like in their beginnings, or empty, files are different.
+  std::string text(300'000, 'x');
+  write_plainly(folder / "x.txt", text);
+  text.back() = 'y';
+  write_plainly(folder / "y.txt", text);
+  write_plainly(folder / "empty1.txt", "");
+  write_plainly(folder / "empty2.txt", "");
+  const std::vector<std::filesystem::path> unlike = {folder / "x.txt", folder / "y.txt", folder / "empty1.txt",
+                                                     folder / "empty2.txt"};
+  CHECK(first_of_same_text(unlike, {}) == std::vector<std::size_t>{0, 1, 2, 3});
 }
 
 TEST_CASE("validation files leave the training files whole") {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "blalm/core/error.h"
 #include "blalm/data/config.h"
@@ -109,7 +110,7 @@ TEST_CASE("prepared data among files of text, or as validation text, is called w
 TEST_CASE("settings of the data") {
   DataConfig config;
   const Fields fields = config.fields();
-  fields.set("data.train", "a.txt:1M,b.jsonl.zst");
+  fields.at("data.train").set_items({"a.txt:1M", "b.jsonl.zst"});
   fields.set("data.words", "100k");
   fields.set("data.separator", "bos-eos");
   fields.set("data.valid_share", "0.1");
@@ -131,4 +132,57 @@ TEST_CASE("settings of the data") {
     CHECK_FALSE(field.help.empty());
     CHECK_NOTHROW(field.set(field.get()));
   }
+}
+
+TEST_CASE("data.json is checked against itself and against its shards, and no shard is there twice") {
+  TempFolder folder;
+  Rng rng(3);
+  write_plainly(folder / "a.txt", random_text(rng, 400));
+  write_plainly(folder / "v.txt", random_text(rng, 200));
+  PrepareOptions small;
+  small.shard_tokens = 3000;
+  prepare(plan_corpus({{folder / "a.txt", kAllWords}}, {{folder / "v.txt", kAllWords}}, {}), byte_encoder(),
+          folder / "out", small);
+  const std::filesystem::path out = folder / "out";
+  const nlohmann::json whole = nlohmann::json::parse(read_plainly(out / "data.json"));
+  REQUIRE(whole["train"]["shards"].size() > 2);
+  const auto error_of = [&](const nlohmann::json& changed) {
+    write_anew(out / "data.json", changed.dump());
+    return message_of<FormatError>([&] {
+      TokenData::open(out, Part::train);
+      TokenData::open(out, Part::valid);
+    });
+  };
+  CHECK(error_of(whole) == "nothing was thrown");
+  for (const char* part : {"train", "valid"}) {
+    for (const char* count : {"tokens", "lines", "words", "bytes"}) {
+      CAPTURE(count);
+      nlohmann::json other_total = whole, other_shard = whole;
+      const std::int64_t total = whole[part][count].get<std::int64_t>();
+      other_total[part][count] = total + 1;
+      CHECK(has(error_of(other_total), fmt::format("data.json: {}.{}] expected {}, the sum of its shards, got {}", part,
+                                                   count, total, total + 1)));
+      // A sum that is right, of counts that are not.
+      other_total[part]["shards"][0][count] = whole[part]["shards"][0][count].get<std::int64_t>() + 1;
+      CHECK(has(error_of(other_total), fmt::format(" {} in {}-00000.bin, as the shard has, got ", count, part)));
+    }
+  }
+  nlohmann::json large = whole;
+  for (nlohmann::json& shard : large["train"]["shards"]) shard["words"] = std::int64_t{1} << 53;
+  CHECK(has(error_of(large), "train.shards] expected at most"));
+
+  const auto add = [&](const char* to, const char* from, const char* file) {
+    nlohmann::json changed = whole;
+    nlohmann::json& part = changed[to];
+    nlohmann::json shard = whole[from]["shards"][0];
+    if (file != nullptr) shard["file"] = file;
+    for (const char* count : {"tokens", "lines", "words", "bytes"})
+      part[count] = part[count].get<std::int64_t>() + shard[count].get<std::int64_t>();
+    part["shards"].push_back(shard);
+    return error_of(changed);
+  };
+  CHECK(has(add("train", "train", nullptr), "] expected a shard that is listed once, got "));
+  CHECK(has(add("valid", "train", nullptr), "] expected a shard that is listed once, got "));
+  std::filesystem::copy_file(out / "train-00000.bin", out / "valid-00009.bin");
+  CHECK(has(add("valid", "train", "valid-00009.bin"), "checksum] expected that of text that is not trained on, got "));
 }

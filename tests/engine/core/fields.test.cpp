@@ -56,14 +56,38 @@ TEST_CASE("every kind of field reads back what was set") {
                                                {"name", "a b", "a b"},
                                                {"warmup", "2.5%", "2.5%"},
                                                {"colour", "green", "green"},
-                                               {"files", "a,b", "a,b"}}) {
+                                               {"files", "a,b", "a\\,b"}}) {
     f.set("example." + key, text);
     CHECK(f.at("example." + key).get() == shown);
   }
   CHECK(e.size == 100000);
   CHECK(e.colour == Colour::green);
-  CHECK(e.files.size() == 2);
+  CHECK(e.files == std::vector<std::string>{"a,b"});
   CHECK(e.warmup.of(1000) == 25);
+}
+
+TEST_CASE("a list is what was listed: no text of it is split, whatever is in it") {
+  Example e;
+  const Fields f = e.fields();
+  const Field& files = f.at("example.files");
+  for (const std::vector<std::string>& items : std::vector<std::vector<std::string>>{
+           {}, {""}, {"", ""}, {","}, {"a,b"}, {"a", "b"}, {"a\\", "b"}, {"a\\,b"}, {" a", "b\n"}}) {
+    files.set_items(items);
+    CHECK(e.files == items);
+    CHECK(files.items() == items);
+    if (items.size() != 1 || items[0].empty()) continue;
+    files.set(items[0]);
+    CHECK(e.files == items);
+  }
+  files.set("");
+  CHECK(e.files.empty());
+  // As one text, different lists are different.
+  files.set_items({"a,b"});
+  const std::string one = files.get();
+  files.set_items({"a", "b"});
+  CHECK(one != files.get());
+  CHECK_THROWS_WITH_AS(f.at("example.lr").set_items({"1", "2"}), "[example.lr] expected one value, got a list of 2",
+                       ConfigError);
 }
 
 TEST_CASE("bad values name the key, what is allowed and what came") {

@@ -1,11 +1,17 @@
 #include "blalm/io/mapped_file.h"
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#include <cstdio>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #include "blalm/core/error.h"
+#include "blalm/io/input_file.h"
 #include "tests/engine/io/support.h"
 
 using namespace blalm;
@@ -75,4 +81,75 @@ TEST_CASE("what cannot be read is named in a DataError") {
   std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
   const AsUnprivileged user;
   CHECK(has(error_on(folder / "secret"), "Permission denied"));
+}
+
+namespace {
+
+struct Ended {
+  int status = 0;
+  std::string said;
+};
+
+// What becomes of a process that does this, and what it writes to standard error.
+Ended in_child(const TempFolder& folder, const std::function<void()>& action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (std::freopen((folder / "said").c_str(), "w", stderr) == nullptr) ::_exit(98);
+    action();
+    ::_exit(0);
+  }
+  Ended ended;
+  ::waitpid(child, &ended.status, 0);
+  ended.said = read_plainly(folder / "said");
+  return ended;
+}
+
+unsigned touch(const MappedFile& file, std::size_t at) {
+  return static_cast<unsigned>(*static_cast<const volatile std::byte*>(file.bytes().data() + at));
+}
+
+}  // namespace
+
+TEST_CASE("a file that becomes shorter while it is mapped is named, and nothing else is taken for that") {
+  TempFolder folder;
+  const std::string content(40'000, 'x');
+  const auto cut = [&](const char* name, std::intmax_t size) { std::filesystem::resize_file(folder / name, size); };
+  for (const char* name : {"a", "b"}) write_plainly(folder / name, content);
+  const std::string named = "blalm: [io] expected the 40000 bytes of '" + (folder / "b").string() +
+                            "', got a file that became shorter, or cannot be read any more (nothing may write into a "
+                            "file that is in use)\n";
+  // At once and after others came and went, the only one or one of many, moved or not, cut to nothing or to a page.
+  const std::vector<std::function<void()>> deaths = {[&] {
+                                                       const MappedFile b(folder / "b");
+                                                       cut("b", 0);
+                                                       touch(b, 0);
+                                                     },
+                                                     [&] {
+                                                       std::vector<MappedFile> many;
+                                                       for (int i = 0; i < 100; ++i) many.emplace_back(folder / "a");
+                                                       many.resize(50);
+                                                       MappedFile b(folder / "b");
+                                                       const MappedFile moved = std::move(b);
+                                                       cut("b", 4096);
+                                                       touch(moved, 100);
+                                                       touch(many[7], 39'999);
+                                                       touch(moved, 39'999);
+                                                     }};
+  for (const auto& death : deaths) {
+    write_plainly(folder / "b", content);
+    const Ended ended = in_child(folder, death);
+    CHECK(ended.said == named);
+    CHECK((WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 3));
+  }
+  // A mapping that is gone, and one that is not ours.
+  write_plainly(folder / "b", content);
+  const Ended other = in_child(folder, [&] {
+    { const MappedFile gone(folder / "b"); }
+    const InputFile file(folder / "b");
+    void* address = ::mmap(nullptr, content.size(), PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
+    cut("b", 0);
+    static_cast<void>(*static_cast<const volatile char*>(address));
+  });
+  CHECK_FALSE(WIFEXITED(other.status));
+  CHECK_FALSE(has(other.said, "expected"));
 }

@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <optional>
 
 #include "blalm/core/error.h"
@@ -101,4 +104,48 @@ TEST_CASE("a folder that cannot be written is named with the reason, and what wa
   const AsUnprivileged nobody;
   CHECK(refusal(folder / "locked") == expected(folder / "locked", "Permission denied"));
   CHECK(refusal(folder / "locked/a") == expected(folder / "locked/a", "Permission denied"));
+}
+
+TEST_CASE(
+    "a temporary folder has a name of its own, follows no link, is for its user alone, and goes, also after a kill") {
+  TempFolder folder;
+  std::filesystem::create_directory(folder / "victim");
+  write_plainly(folder / "victim" / "data.json", "precious");
+  std::filesystem::create_directory_symlink(folder / "victim", folder / "dry-run-abcdef");
+  write_plainly(folder / "dry-run-file", "x");
+  const char* before = std::getenv("TMPDIR");
+  const std::string old = before == nullptr ? "" : before;
+  ::setenv("TMPDIR", folder.path().c_str(), 1);
+  const std::set<std::string> planted = folder.listing();
+  std::filesystem::path killed;
+  {
+    const OwnedFolder one(OwnedFolder::Temporary{"dry-run"}, "test"), two(OwnedFolder::Temporary{"dry-run"}, "test");
+    CHECK(one.path() != two.path());
+    CHECK(one.path().parent_path() == folder.path());
+    CHECK(std::filesystem::status(one.path()).permissions() == std::filesystem::perms::owner_all);
+    write_plainly(one.path() / "x", "x");
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const OwnedFolder three(OwnedFolder::Temporary{"dry-run"}, "test");
+      write_plainly(folder / "name", three.path().string());
+      write_plainly(three.path() / "x", "x");
+      ::_exit(0);  // without a word, as one that is killed
+    }
+    ::waitpid(child, nullptr, 0);
+    killed = read_plainly(folder / "name");
+    CHECK(std::filesystem::exists(killed / "x"));
+    const OwnedFolder four(OwnedFolder::Temporary{"dry-run"}, "test");
+    CHECK_FALSE(std::filesystem::exists(killed));
+    CHECK(std::filesystem::exists(one.path() / "x"));
+  }
+  std::filesystem::remove(folder / "name");
+  CHECK(folder.listing() == planted);
+  CHECK(read_plainly(folder / "victim" / "data.json") == "precious");
+  ::setenv("TMPDIR", (folder / "missing").c_str(), 1);
+  CHECK(has(message_of<DataError>([] { OwnedFolder(OwnedFolder::Temporary{"dry-run"}, "test"); }),
+            "[test] expected a folder for temporary files, as TMPDIR names it, got '"));
+  if (before == nullptr)
+    ::unsetenv("TMPDIR");
+  else
+    ::setenv("TMPDIR", old.c_str(), 1);
 }
