@@ -30,7 +30,9 @@ void require_block(const TokenData& data, std::int64_t seq, const char* where, c
 
 // The separators of the prepared text, and the token that is in none of it.
 TextFormat text_format_of(const DataConfig& data, const Tokenizer& tokenizer) {
-  TextFormat format{.declared = true, .pad = tokenizer.token_id("<pad>")};
+  TextFormat format;
+  format.declared = true;
+  format.pad = tokenizer.token_id("<pad>");
   if (has_bos(data.separator)) format.bos = tokenizer.token_id(data.bos);
   const std::optional<std::int32_t> eos = tokenizer.token_id(data.eos);
   if (has_eos(data.separator) && eos) format.eos = {*eos};

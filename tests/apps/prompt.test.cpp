@@ -38,7 +38,7 @@ TEST_CASE(
   testing::save_small_model(folder.path / "model");
   const auto generate = [&](const std::string& arguments, const std::string& from = "</dev/null") {
     const Outcome o =
-        run_blalm("generate --threads 1 --max-tokens 20 --ignore-end --model " + folder / "model " + arguments,
+        run_blalm("generate --threads 1 --max-tokens 20 --ignore-end --model " + folder / "model" + " " + arguments,
                   "2>&1 " + from + " | sed '$d'");
     return o.output;
   };
@@ -68,7 +68,7 @@ TEST_CASE("a byte-order mark and CR LF in the settings of a run change nothing o
   const Folder folder;
   write(folder.path / "c.toml", "\xEF\xBB\xBF[train]\r\nsample_tokens = 9\r\nprompts = [\"\\uFEFFThe cat\\r\"]\r\n");
   const Outcome o =
-      run_blalm("train " + folder / "c.toml " + train_arguments(folder, "run", "--optim.steps 2").substr(5));
+      run_blalm("train " + folder / "c.toml" + train_arguments(folder, "run", "--optim.steps 2").substr(5));
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
   CHECK(contains(read_text(folder.path / "run" / "samples.txt"), "\n  The cat"));
   CHECK_FALSE(contains(read_text(folder.path / "run" / "samples.txt"), "\r"));

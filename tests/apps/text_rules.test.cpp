@@ -26,9 +26,7 @@ Tokenizer with_holes() {
 }
 
 std::vector<TextFormat> formats() {
-  return {{.declared = true, .bos = 1, .pad = 0}, {.declared = true, .bos = 1, .eos = {2}},
-          {.declared = true, .eos = {2}},         {.declared = true, .eos = {2, 3}},
-          {.declared = true, .pad = 0},           {}};
+  return {{true, 1, {}, 0}, {true, 1, {2}, {}}, {true, {}, {2}, {}}, {true, {}, {2, 3}, {}}, {true, {}, {}, 0}, {}};
 }
 
 std::set<std::int32_t> ends_of(const TextFormat& format) {
@@ -76,7 +74,7 @@ TEST_CASE("a token that the model declares as an end ends the text, special or n
   const auto model = small_model("mlstm", tokenizer.vocab_size());
   const std::int32_t space = tokenizer.encode("The cat saw")[1];
   REQUIRE_FALSE(tokenizer.is_special(space));
-  model->text_format = {.declared = true, .bos = 1, .eos = {900, space}, .pad = 42};
+  model->text_format = {true, 1, {900, space}, 42};
   const TextRules rules(*model, tokenizer);
   CHECK(rules.ends_text(900));
   CHECK(rules.ends_text(space));

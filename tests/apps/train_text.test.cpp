@@ -26,16 +26,17 @@ TEST_CASE("each model folder of a run says what stood around its texts, and gene
       {"--data.separator eos --data.eos '<|endoftext|>'", {true, {}, {3}, 0}, {3}},
       {"--data.bos '<|endoftext|>'", {true, 3, {}, 0}, {3}},
   };
+  write(folder.path / "c.toml", "[train]\nprompts = [\"\", \"The cat\"]\n");
   int run = 0;
   for (const auto& c : cases) {
     CAPTURE(c.settings);
     const std::string name = "run" + std::to_string(run++);
     const std::string arguments =
-        train_arguments(folder, name, "--optim.steps 4 --train.valid_every 2 --train.prompts '' --data.tokenizer ") +
+        train_arguments(folder, name, "--optim.steps 4 --train.valid_every 2 --data.tokenizer ") +
         folder / "given.json" + " " + c.settings;
     std::string kept = arguments;
     kept.erase(kept.find("--data.vocab_size 300 "), std::string("--data.vocab_size 300 ").size());
-    const Outcome o = run_blalm(kept);
+    const Outcome o = run_blalm("train " + folder / "c.toml" + kept.substr(5));
     REQUIRE_MESSAGE(o.exit_code == 0, o.output);
     for (const char* checkpoint : {"last", "best"}) {
       const auto model = load_model(folder.path / name / checkpoint);
