@@ -7,12 +7,11 @@
 
 #include "blalm/core/error.h"
 #include "blalm/data/json_lines.h"
+#include "blalm/data/tokenizer/utf8.h"
 #include "blalm/data/words.h"
 
 namespace blalm {
 namespace {
-
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // `start`: the first bytes of the file, where the NUL byte is among them.
 std::string_view hint_for_binary(std::string_view start, std::int64_t offset) {
@@ -46,7 +45,7 @@ bool is_json_lines(const std::filesystem::path& path) {
 
 TextSource::TextSource(const std::filesystem::path& path, TextOptions options)
     : path_(path), options_(std::move(options)), json_lines_(is_json_lines(path)), bytes_(open_bytes(path)) {
-  if (read_piece() && piece_.starts_with(kByteOrderMark)) piece_.remove_prefix(kByteOrderMark.size());
+  if (read_piece() && piece_.starts_with(utf8::kByteOrderMark)) piece_.remove_prefix(utf8::kByteOrderMark.size());
 }
 
 bool TextSource::read_piece() {

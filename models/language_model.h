@@ -15,6 +15,7 @@
 
 #include "blalm/models/embedding.h"
 #include "blalm/models/layer.h"
+#include "blalm/models/text_format.h"
 
 namespace blalm {
 
@@ -42,7 +43,8 @@ class LanguageModel : public Module {
   const ModelConfig& config() const { return config_; }
   // The config as JSON: equal for models that can share parameters and decoding states.
   const std::string& fingerprint() const { return fingerprint_; }
-  RunOptions run;  // may be changed at any time
+  RunOptions run;          // may be changed at any time
+  TextFormat text_format;  // of the texts it was trained on; its numbers do not depend on it
 
   // ids, targets: i32 [B, T], B and T at least 1; targets[b, t] follows ids[b, t], kIgnore where nothing is predicted.
   // DataError for an id or target outside the vocabulary.

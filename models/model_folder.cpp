@@ -64,18 +64,20 @@ void save_model(const LanguageModel& model, const std::filesystem::path& folder,
   for (const Parameter* p : model.parameters()) writer.add(p->name, p->value, stored_as);
   writer.metadata("format", "pt");
   writer.write(folder / kWeights);
-  write_file_atomically(folder / kConfig, to_json(model.config()));
+  write_file_atomically(folder / kConfig, to_json(model.config(), model.text_format));
 }
 
 std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, DType dtype) {
   const MappedFile text(folder / kConfig);
   const SafetensorsFile weights = SafetensorsFile::open(folder / kWeights);
   std::vector<std::string> problems;
-  const std::optional<ModelConfig> config = config_from_json(text.text(), problems);
+  TextFormat format;
+  const std::optional<ModelConfig> config = config_from_json(text.text(), problems, &format);
   if (config) compare(*config, weights, problems);
   if (!problems.empty())
     throw FormatError(fmt::format("[model] {} does not fit together: {}", folder.string(), listed(problems)));
   auto model = std::make_unique<LanguageModel>(*config, BuildOptions{.dtype = dtype, .values = Values::unset});
+  model->text_format = std::move(format);
   for (Parameter* p : model->parameters()) p->value = weights.load_as(p->name, dtype);
   return model;
 }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <iterator>
 
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/folders.h"
@@ -14,6 +13,7 @@
 #include "blalm/apps/common/signals.h"
 #include "blalm/apps/generate/generator.h"
 #include "blalm/apps/generate/ordered_output.h"
+#include "blalm/apps/generate/prompt.h"
 #include "blalm/core/error.h"
 #include "blalm/core/making.h"
 #include "blalm/core/parallel.h"
@@ -42,20 +42,17 @@ std::string in_quotes(std::string_view text) {
   return '"' + utf8::printable(escaped) + '"';
 }
 
-std::string standard_input() {
-  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  if (text.ends_with('\n')) text.pop_back();
-  return text;
-}
-
 std::vector<std::string> prompts_from(const ParsedOptions& parsed) {
-  std::vector<std::string> prompts = parsed.texts("prompt");
-  if (prompts.empty())
-    throw ConfigError(expected_got("blalm generate", "one or more --prompt TEXT", "none", "see --help"));
-  if (std::ranges::count(prompts, "-") > 1)
+  if (std::ranges::count(parsed.texts("prompt"), "-") > 1)
     throw ConfigError(expected_got("--prompt", "standard input (-) once", "more than once"));
-  for (std::string& prompt : prompts)
-    if (prompt == "-") prompt = standard_input();
+  std::vector<std::string> prompts;
+  for (const cxxopts::KeyValue& given : parsed.values.arguments()) {
+    if (given.key() == "prompt-file") prompts.push_back(prompt_from_file(given.value()));
+    if (given.key() == "prompt") prompts.push_back(given.value() == "-" ? prompt_from(std::cin) : given.value());
+  }
+  if (prompts.empty())
+    throw ConfigError(
+        expected_got("blalm generate", "one or more --prompt TEXT or --prompt-file FILE", "none", "see --help"));
   return prompts;
 }
 
@@ -70,7 +67,9 @@ cxxopts::Options options_of(Request& r, const HelpPage& page) {
   const auto text = [] { return cxxopts::value<std::string>(); };
   cxxopts::Options options = make_options(page);
   options.add_options()("model", "a model folder, or a run folder for its last checkpoint", text(), "DIR")(
-      "prompt", "what to continue, once for each text; - reads one from standard input", text(), "TEXT");
+      "prompt", "what to continue, once for each text; - reads one from standard input", text(), "TEXT")(
+      "prompt-file", "a file with a text to continue, read like training text: plain, .xz, .gz or .zst", text(),
+      "FILE");
   add_field_options(options, r.generate.fields());
   options.add_options()("stop", "ends the text and is left out; may be given several times", text(), "TEXT")(
       "ignore-end", "go on where the model would end the text")(
@@ -99,7 +98,7 @@ void fill(Request& r, const ParsedOptions& parsed) {
 // The line above a text where there are several, and the prompt itself.
 std::string head(const Request& r, std::size_t i) {
   std::string text = r.prompts.size() > 1 ? fmt::format("{}[{}/{}]\n", i > 0 ? "\n" : "", i + 1, r.prompts.size()) : "";
-  return text + (r.log_probabilities ? in_quotes(r.prompts[i]) + "\n" : r.prompts[i]);
+  return text + (r.log_probabilities ? in_quotes(prompt_text(r.prompts[i])) + "\n" : shown_prompt(r.prompts[i]));
 }
 
 // "wrote 60 tokens in 0.2 s, 300 tokens/s"
@@ -154,8 +153,9 @@ ExitCode run(int argc, char** argv) {
   const HelpPage page{
       "generate", "",
       "Continues prompts with text from a model, token by token. A text ends where the model ends it, at "
-      "a --stop or after --max-tokens. <s> stands before each prompt if the tokenizer has it; an empty prompt lets "
-      "the model begin. Of several prompts, each text comes under a line [1/3], [2/3], ... The last line, on standard "
+      "a --stop or after --max-tokens. Before each prompt stands what began a text in the model's training, as its "
+      "config.json tells; an empty prompt lets the model begin. Of several prompts, each text comes under a line "
+      "[1/3], [2/3], ... The last line, on standard "
       "error, tells the speed: of reading the prompts, and of writing after them.",
       "generate --model runs/first --prompt \"Once upon a time\" --temperature 0.7 --max-tokens 60"};
   Request request;

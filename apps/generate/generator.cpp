@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <map>
 #include <span>
 
+#include "blalm/apps/generate/prompt.h"
 #include "blalm/apps/generate/stop_matcher.h"
+#include "blalm/apps/generate/text_rules.h"
+#include "blalm/apps/generate/valid_text.h"
 #include "blalm/core/error.h"
 #include "blalm/models/decode.h"
 
@@ -21,13 +23,16 @@ constexpr std::size_t kPrefillPiece = 512;  // tokens read at once: a long promp
 
 // A prompt and what has come after it.
 struct Sequence {
-  Sequence(const Tokenizer& tokenizer, std::vector<std::int32_t> prompt, const GenerateOptions& options,
-           std::uint64_t stream)
-      : ids(std::move(prompt)), decoder(tokenizer), matcher(options.stop), rng(options.seed, stream) {}
+  Sequence(const Tokenizer& tokenizer, const TextRules& rules, const std::string& prompt,
+           const GenerateOptions& options, std::uint64_t stream)
+      : ids(rules.prompt_ids(prompt)), decoder(tokenizer), matcher(options.stop), rng(options.seed, stream) {
+    valid.push(prompt);  // which may end within a character
+  }
 
   std::vector<std::int32_t> ids;  // of the prompt
   StreamDecoder decoder;
   StopMatcher matcher;
+  ValidText valid;
   Rng rng;
   GeneratedText result;
 };
@@ -40,17 +45,13 @@ class Generation {
         tokenizer_(tokenizer),
         options_(options),
         on_token_(on_token),
+        rules_(model, tokenizer),
         sampler_(options.sampler),
-        position_free_(is_position_free(model.config())) {
-    if (tokenizer.vocab_size() > model.config().vocab_size)
-      throw ConfigError(expected_got("generate",
-                                     fmt::format("a tokenizer of at most {} tokens", model.config().vocab_size),
-                                     fmt::format("one of {}", tokenizer.vocab_size())));
-  }
+        position_free_(is_position_free(model.config())) {}
 
   void add(const std::string& prompt, std::int64_t occurrence) {
     const std::uint64_t stream = stream_of(prompt + '\0' + std::to_string(occurrence));
-    sequences_.emplace_back(tokenizer_, prompt_ids(tokenizer_, prompt), options_, stream);
+    sequences_.emplace_back(tokenizer_, rules_, prompt, options_, stream);
   }
 
   std::vector<GeneratedText> run(GenerateSpeed& speed) {
@@ -148,26 +149,27 @@ class Generation {
 
   std::int32_t draw(std::size_t index, std::span<const float> logits) {
     Sequence& s = sequences_[index];
-    // Rows of the embedding that the tokenizer has no token for never come.
-    allowed_.assign(logits.begin(), logits.begin() + tokenizer_.vocab_size());
-    if (options_.ignore_end)
-      for (std::int32_t id = 0; id < tokenizer_.vocab_size(); ++id)
-        if (tokenizer_.is_special(id)) allowed_[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+    allowed_.assign(logits.begin(), logits.end());
+    rules_.rule_out(allowed_, options_.ignore_end);
     TokenEvent event;
     event.prompt = index;
     event.id = sampler_.sample(allowed_, s.rng);
     event.log_probability = log_probability(logits, event.id);
     ++s.result.tokens;
-    if (tokenizer_.is_special(event.id)) {
+    std::string bytes;
+    if (rules_.ends_text(event.id)) {
       s.result.ending = Ending::end_token;
     } else {
-      event.text = s.matcher.push(s.decoder.push(event.id));
+      bytes = s.matcher.push(s.decoder.push(event.id));
       if (s.matcher.stopped())
         s.result.ending = Ending::stop_string;
       else if (s.result.tokens >= options_.max_tokens)
         s.result.ending = Ending::max_tokens;
     }
-    if (s.result.ending != Ending::not_yet) event.text += s.matcher.push(s.decoder.finish()) + s.matcher.finish();
+    if (s.result.ending != Ending::not_yet) bytes += s.matcher.push(s.decoder.finish()) + s.matcher.finish();
+    event.text = s.valid.push(bytes);
+    // More tokens would complete a character that max_tokens cuts; any other end is the end of the text.
+    if (s.result.ending != Ending::not_yet && s.result.ending != Ending::max_tokens) event.text += s.valid.finish();
     event.ending = s.result.ending;
     s.result.text += event.text;
     if (on_token_ && !on_token_(event)) interrupted_ = true;
@@ -178,6 +180,7 @@ class Generation {
   const Tokenizer& tokenizer_;
   const GenerateOptions& options_;
   const std::function<bool(const TokenEvent&)>& on_token_;
+  TextRules rules_;
   Sampler sampler_;
   std::vector<Sequence> sequences_;
   std::vector<float> allowed_;
@@ -197,18 +200,12 @@ Fields GenerateOptions::fields() {
   return f;
 }
 
-std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt) {
-  std::vector<std::int32_t> ids = tokenizer.encode(prompt);
-  const auto bos = tokenizer.token_id("<s>");
-  if (bos && (ids.empty() || ids.front() != *bos)) ids.insert(ids.begin(), *bos);
-  if (ids.empty()) throw DataError(expected_got("generate", "a prompt with at least one token", "an empty one"));
-  return ids;
-}
-
 std::vector<GeneratedText> generate(LanguageModel& model, const Tokenizer& tokenizer,
-                                    const std::vector<std::string>& prompts, const GenerateOptions& options,
+                                    const std::vector<std::string>& typed, const GenerateOptions& options,
                                     const std::function<bool(const TokenEvent&)>& on_token, GenerateSpeed* speed) {
-  if (prompts.empty()) return {};
+  if (typed.empty()) return {};
+  std::vector<std::string> prompts;
+  for (const std::string& prompt : typed) prompts.push_back(prompt_text(prompt));
   Generation generation(model, tokenizer, options, on_token);
   for (std::size_t i = 0; i < prompts.size(); ++i)
     generation.add(prompts[i],

@@ -17,7 +17,7 @@ struct GenerateOptions {
   std::int64_t max_tokens = 128;
   std::uint64_t seed = 0;
   std::vector<std::string> stop;  // none of them empty
-  bool ignore_end = false;        // special tokens, which end a text, may not come
+  bool ignore_end = false;        // tokens that end a text may not come
   std::function<bool()>
       stop_asked{};  // may be empty; asked between pieces of a prompt, as on_token is after each token
 
@@ -31,12 +31,12 @@ struct TokenEvent {
   std::size_t prompt = 0;
   std::int32_t id = 0;
   double log_probability = 0;       // at temperature 1, without filters
-  std::string text;                 // what has become certain with it
+  std::string text;                 // what has become certain with it, valid UTF-8
   Ending ending = Ending::not_yet;  // otherwise it is the last of this prompt
 };
 
 struct GeneratedText {
-  std::string text;  // without the prompt
+  std::string text;  // without the prompt; valid UTF-8 after shown_prompt(), see prompt.h
   std::int64_t tokens = 0;
   Ending ending = Ending::not_yet;
 };
@@ -47,11 +47,8 @@ struct GenerateSpeed {
   double reading = 0, writing = 0;  // seconds
 };
 
-// A prompt's ids, with the token <s> in front when the tokenizer has one: what a text begins with in training.
-// DataError when there is nothing at all to begin with.
-std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt);
-
-// Continues each prompt until a special token (</s>, or the <s> of a next text), a stop string or max_tokens.
+// Continues each prompt until a token that ends a text (text_rules.h), a stop string or max_tokens. A character that
+// max_tokens cuts is left out; one that is cut where the text ends otherwise is U+FFFD.
 //
 // Each prompt is read by itself and then all go forward together, a batch a step; where a model has attention, which
 // knows positions, those of one length do. Prompts whose text has ended leave the batch. What a prompt draws depends on
@@ -59,8 +56,8 @@ std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::stri
 // Memory does not grow with the tokens (but for the Transformer's keys and values).
 //
 // `on_token` is told of every token, each prompt's in their order; when it returns false, all stops there. ConfigError
-// when the tokenizer has more tokens than the model; NumericError for logits that are not finite. Adds to `speed`,
-// unless it is null.
+// when the tokenizer has more tokens than the model, DataError for a prompt without any; NumericError for logits that
+// are not finite. Adds to `speed`, unless it is null.
 std::vector<GeneratedText> generate(LanguageModel& model, const Tokenizer& tokenizer,
                                     const std::vector<std::string>& prompts, const GenerateOptions& options,
                                     const std::function<bool(const TokenEvent&)>& on_token = {},

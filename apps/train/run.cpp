@@ -10,6 +10,8 @@
 #include "blalm/apps/common/output.h"
 #include "blalm/apps/common/signals.h"
 #include "blalm/apps/generate/generator.h"
+#include "blalm/apps/generate/prompt.h"
+#include "blalm/apps/generate/text_rules.h"
 #include "blalm/core/error.h"
 #include "blalm/core/number.h"
 
@@ -29,7 +31,8 @@ std::string in_words(const Evaluation& e) {
 Run::Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer& tokenizer,
          std::optional<std::int64_t> saved)
     : config_(config), folder_(folder), trainer_(trainer), tokenizer_(tokenizer), last_step_(saved) {
-  for (const std::string& prompt : config_.train.prompts) prompt_ids(tokenizer_, prompt);  // now, not in an hour
+  const TextRules rules(trainer_.model(), tokenizer_);
+  for (const std::string& prompt : config_.train.prompts) rules.prompt_ids(prompt_text(prompt));  // now, not in an hour
   trainer_.watch_validation([this](std::int64_t done, std::int64_t total) {
     progress_.update(fmt::format("held-out text: {} of {} blocks", done, total), static_cast<double>(done),
                      static_cast<double>(total));
@@ -216,7 +219,7 @@ void Run::draw_samples(std::int64_t step) {
         generate(trainer_.model(), tokenizer_, prompts,
                  {.sampler = {}, .max_tokens = config_.train.sample_tokens, .seed = config_.train.seed, .stop = {}});
     for (std::size_t i = 0; i < texts.size(); ++i) {
-      std::string text = prompts[i] + texts[i].text;
+      std::string text = shown_prompt(prompts[i]) + texts[i].text;
       std::ranges::replace(text, '\n', ' ');
       all += (i > 0 ? "\n  " : "  ") + text;
     }

@@ -31,6 +31,17 @@ void require_block(const TokenData& data, std::int64_t seq, const char* where, c
                                  fmt::format("{} tokens", data.tokens()), remedy));
 }
 
+// The separators of the prepared text, and the token that is in none of it.
+TextFormat text_format_of(const DataConfig& data, const Tokenizer& tokenizer) {
+  TextFormat format;
+  format.declared = true;
+  format.pad = tokenizer.token_id("<pad>");
+  if (has_bos(data.separator)) format.bos = tokenizer.token_id(data.bos);
+  const std::optional<std::int32_t> eos = tokenizer.token_id(data.eos);
+  if (has_eos(data.separator) && eos) format.eos = {*eos};
+  return format;
+}
+
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
@@ -43,6 +54,7 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   if (!read_prepared(data).valid.shards.empty()) valid_ = TokenData::open(data, Part::valid, train_.tokenizer());
   if (config_.train.init.empty()) config_.model.vocab_size = tokenizer.vocab_size();
   model_ = std::make_unique<LanguageModel>(config_.model, BuildOptions{.seed = config_.train.seed});
+  model_->text_format = text_format_of(config_.data, tokenizer);
   model_->run.precision = precision_of(config_.train.precision);
   model_->run.recompute = config_.train.recompute;
   const std::vector<Parameter*> parameters = model_->parameters();

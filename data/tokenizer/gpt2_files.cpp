@@ -8,6 +8,7 @@
 #include "blalm/data/tokenizer/byte_level.h"
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
+#include "blalm/core/utf8.h"
 #include "blalm/io/json_text.h"
 
 namespace blalm {
@@ -17,14 +18,18 @@ using nlohmann::json;
 
 constexpr std::string_view kVersion = "#version";  // the first line of merges.txt, when it has one
 
-json read_merge_lines(std::string_view text) {
+// The merges, a string each; `lines` gets their numbers.
+json read_merge_lines(std::string_view text, std::vector<std::int64_t>& lines) {
   json merges = json::array();
-  while (!text.empty()) {
+  if (text.starts_with(utf8::kByteOrderMark)) text.remove_prefix(utf8::kByteOrderMark.size());
+  for (std::int64_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (!line.empty() && !line.starts_with(kVersion)) merges.push_back(line);
+    if (line.empty() || line.starts_with(kVersion)) continue;
+    merges.push_back(line);
+    lines.push_back(number);
   }
   return merges;
 }
@@ -38,12 +43,13 @@ std::string joined(std::string merge) {
 
 }  // namespace
 
-TokenizerParts parse_gpt2_files(std::string_view vocab, std::string_view merges, const std::string& name) {
+TokenizerParts parse_gpt2_files(std::string_view vocab, std::string_view merges, const Gpt2Names& names) {
   json document = json::parse(default_frame());
   json& model = document["model"];
-  model["vocab"] = parse_json(vocab, name);
-  model["merges"] = read_merge_lines(merges);
-  if (!model["vocab"].is_object()) JsonField::root(model["vocab"], name).fail("an object");
+  std::vector<std::int64_t> lines;
+  model["vocab"] = parse_json(vocab, names.vocab);
+  model["merges"] = read_merge_lines(merges, lines);
+  if (!model["vocab"].is_object()) JsonField::root(model["vocab"], names.vocab).fail("an object");
 
   std::unordered_set<std::string> made;
   for (const json& merge : model["merges"]) made.insert(joined(merge.get<std::string>()));
@@ -54,7 +60,8 @@ TokenizerParts parse_gpt2_files(std::string_view vocab, std::string_view merges,
     added.push_back({{"id", id}, {"content", spelling}, {"special", true}, {"normalized", false}});
   }
   document["added_tokens"] = std::move(added);
-  return read_tokenizer_document(std::move(document), name);
+  const MergeLines merge_lines{names.merges, std::move(lines)};
+  return read_tokenizer_document(std::move(document), names.vocab, &merge_lines);
 }
 
 Gpt2Files write_gpt2_files(const TokenizerParts& parts) {

@@ -52,11 +52,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& path) {
     if (!std::filesystem::exists(file) && std::filesystem::exists(path / "vocab.json")) file = path / "vocab.json";
   }
   const MappedFile json(file);
-  const std::filesystem::path merges = file.parent_path() / "merges.txt";
-  if (file.filename() == "vocab.json" && std::filesystem::exists(merges)) {
-    return Tokenizer(parse_gpt2_files(json.text(), MappedFile(merges).text(), file.string()));
-  }
-  return from_json(json.text(), file.string());
+  if (file.filename() != "vocab.json") return from_json(json.text(), file.string());
+  const MappedFile merges(file.parent_path() / "merges.txt");
+  return Tokenizer(parse_gpt2_files(json.text(), merges.text(), {file.string(), merges.path().string()}));
 }
 
 Tokenizer Tokenizer::from_json(std::string_view json, const std::string& name) {

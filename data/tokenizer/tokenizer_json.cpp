@@ -75,9 +75,13 @@ std::pair<std::string, std::string> read_pair(const JsonField& entry) {
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-std::vector<Merge> read_merges(const JsonField& field, const Vocabulary& vocabulary) {
+std::vector<Merge> read_merges(const JsonField& field, const Vocabulary& vocabulary, const MergeLines* lines) {
   std::vector<Merge> merges;
-  for (const JsonField& entry : field.array()) {
+  for (const JsonField& item : field.array()) {
+    const JsonField entry =
+        lines == nullptr
+            ? item
+            : JsonField::root(item.value(), fmt::format("{}, line {}", lines->file, lines->numbers[merges.size()]));
     const auto [left, right] = read_pair(entry);
     const auto id = [&](const std::string& spelling) {
       const auto found = vocabulary.find_in_model(spelling);
@@ -95,15 +99,16 @@ TokenizerParts parse_tokenizer_json(std::string_view text, const std::string& na
   return read_tokenizer_document(parse_json(text, name), name);
 }
 
-TokenizerParts read_tokenizer_document(json document, const std::string& name) {
+TokenizerParts read_tokenizer_document(json document, const std::string& name, const MergeLines* lines) {
   const JsonField root = JsonField::root(document, name);
   const JsonField model = root["model"];
   // Files from before 2020 name no type.
   if (!model["type"].is_null() && model["type"].string() != "BPE") model["type"].fail("BPE");
 
   TokenizerParts parts;
-  parts.vocabulary = read_vocabulary(model["vocab"]);
-  std::vector<Merge> merges = read_merges(model["merges"], parts.vocabulary);
+  const JsonField vocab = model["vocab"];
+  parts.vocabulary = read_vocabulary(lines == nullptr ? vocab : JsonField::root(vocab.value(), name));
+  std::vector<Merge> merges = read_merges(model["merges"], parts.vocabulary, lines);
   parts.added = read_added_tokens(root["added_tokens"], parts.vocabulary);
 
   document.erase("added_tokens");

@@ -52,11 +52,20 @@ void compile(TokenizerParts& parts, std::vector<Merge> merges, const std::string
 
 // A tokenizer.json. FormatError naming the field that is wrong or not supported.
 TokenizerParts parse_tokenizer_json(std::string_view text, const std::string& name);
-TokenizerParts read_tokenizer_document(nlohmann::json document, const std::string& name);
+// Where a document's merges were read when its vocabulary and they had files of their own; errors name these.
+struct MergeLines {
+  std::string file;
+  std::vector<std::int64_t> numbers;  // of the line of each merge
+};
+TokenizerParts read_tokenizer_document(nlohmann::json document, const std::string& name,
+                                       const MergeLines* lines = nullptr);
 std::string write_tokenizer_json(const TokenizerParts& parts);
 
 // GPT-2's pair of files. Tokens that are neither a byte nor the result of a merge become special added tokens.
-TokenizerParts parse_gpt2_files(std::string_view vocab, std::string_view merges, const std::string& name);
+struct Gpt2Names {
+  std::string vocab, merges;  // stand for the files in errors
+};
+TokenizerParts parse_gpt2_files(std::string_view vocab, std::string_view merges, const Gpt2Names& names);
 struct Gpt2Files {
   std::string vocab;
   std::string merges;

@@ -8,6 +8,9 @@
 
 namespace blalm::utf8 {
 
+// What some programs put before a text; at its very beginning it is no part of it.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 struct CodePoint {
   char32_t value = 0;
   std::size_t size = 0;  // bytes, 1 to 4; 0 where no valid character begins

@@ -65,6 +65,11 @@ inline Tokenizer small_tokenizer(const std::vector<std::string>& special = {"<pa
   return train_bpe(texts, {.vocab_size = 300, .special_tokens = special});
 }
 
+// The 256 bytes are its tokens: every character but those of ASCII is several.
+inline Tokenizer bytes_tokenizer() {
+  return train_bpe({}, {.vocab_size = 259, .special_tokens = {"<pad>", "<s>", "</s>"}});
+}
+
 // Weights far from their first values, so that what the model says depends on what it reads.
 inline std::unique_ptr<LanguageModel> small_model(std::string_view preset, std::int64_t vocab_size) {
   ModelConfig c;

@@ -193,8 +193,7 @@ TEST_CASE("a run that cannot begin leaves no folder, and nothing in one that was
         " --data.train " + folder / "no-data", " --data.train " + folder / "cut",
         text + " --data.tokenizer " + folder / "nowhere.json", text + " --data.tokenizer " + folder / "empty.txt",
         text + " " + plain, text + " --data.valid " + folder / "empty.txt", text + " --data.seq 1M",
-        text + " --train.patience 3 --train.valid_every 0",
-        text + " --data.separator none --train.prompts '' --train.prompts '' " + plain}) {
+        text + " --train.patience 3 --train.valid_every 0"}) {
     CAPTURE(wrong);
     // New with those above it, there, and once in other spellings and new in one that is there.
     std::vector<std::string> runs = {"new/runs/x/", "there"};

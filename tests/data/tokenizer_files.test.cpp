@@ -144,6 +144,70 @@ TEST_CASE("a file is written and read back the same") {
   CHECK_THROWS_AS(Tokenizer::load("/dev/null"), DataError);
 }
 
+TEST_CASE("a byte-order mark before any file of a tokenizer, and line ends of CR LF, are no part of it") {
+  const auto folder = std::filesystem::path(testing::build_folder()) / "test-tokenizer-marks";
+  const auto write = [&](const char* name, const std::string& text) {
+    std::ofstream(folder / name, std::ios::binary) << text;
+  };
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  const Tokenizer tokenizer = tiny_tokenizer();
+  tokenizer.save_gpt2(folder);
+  const std::string plain = Tokenizer::load(folder).to_json(), mark = "\xEF\xBB\xBF";
+  const std::string vocab = testing::read_file((folder / "vocab.json").string()),
+                    merges = testing::read_file((folder / "merges.txt").string());
+  write("vocab.json", mark + vocab);
+  CHECK(Tokenizer::load(folder).to_json() == plain);
+  write("merges.txt", mark + merges);
+  CHECK(Tokenizer::load(folder).to_json() == plain);
+  std::string other_ends;
+  for (const char c : merges) other_ends += c == '\n' ? "\r\n" : std::string(1, c);
+  write("merges.txt", mark + other_ends);
+  CHECK(Tokenizer::load(folder).to_json() == plain);
+  write("merges.txt", mark + merges.substr(merges.find('\n') + 1));  // without its line of the version
+  CHECK(Tokenizer::load(folder).to_json() == plain);
+  write("tokenizer.json", mark + tokenizer.to_json());
+  CHECK(Tokenizer::load(folder).to_json() == tokenizer.to_json());
+}
+
+TEST_CASE("what is wrong in vocab.json or merges.txt is said of that file, with the line or the token") {
+  const auto folder = std::filesystem::path(testing::build_folder()) / "test-gpt2-errors";
+  const auto error = [&](const std::string& vocab, const char* merges) -> std::string {
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "vocab.json", std::ios::binary) << vocab;
+    if (merges != nullptr) std::ofstream(folder / "merges.txt", std::ios::binary) << merges;
+    try {
+      Tokenizer::load(folder);
+    } catch (const Error& e) {
+      std::string message = e.what();
+      const std::string place = folder.string() + "/";
+      for (std::size_t at; (at = message.find(place)) != std::string::npos;) message.erase(at, place.size());
+      return message;
+    }
+    return "none";
+  };
+  const std::string vocab = R"({"a": 0, "b": 1, "c": 2, "ab": 3})";
+  CHECK(error(vocab, "#version: 0.2\na b\n") == "none");
+  CHECK(error(vocab, "#version: 0.2\na b\n\nab\n") == "[merges.txt, line 4] expected two tokens, got ab");
+  CHECK(error(vocab,
+              "\xEF\xBB\xBF"
+              "a b c\n") == "[merges.txt, line 1] expected two tokens, got a b c");
+  CHECK(error(vocab,
+              "a b\r\n"
+              "a x\r\n") == "[merges.txt, line 2] expected tokens of the vocabulary, got a x ('x' is not there)");
+  CHECK(error(vocab, "b c\n") == "[merges.txt, line 1] expected tokens of the vocabulary, got b c ('bc' is not there)");
+  CHECK(error(vocab,
+              "\xFF\xFE"
+              "a\n")
+            .starts_with("[merges.txt, line 1] expected two tokens, got \\xff\\xfea"));
+  CHECK(error(vocab, nullptr).find("merges.txt") != std::string::npos);
+  CHECK(error(R"({"a": "x"})", "").starts_with("[vocab.json: a] expected an integer from 0"));
+  CHECK(error(R"({"a": 0, "b": 0})", "") == "[vocab.json: b] expected an id of its own, got 0 ('a' has it)");
+  CHECK(error("{", "").starts_with("[vocab.json] expected JSON"));
+  CHECK(error("[]", "").starts_with("[vocab.json] expected an object"));
+}
+
 TEST_CASE("fields that we do not apply are kept, and gaps in the ids are allowed") {
   json document = tiny_document();
   document["truncation"] = {{"max_length", 3}, {"strategy", "LongestFirst"}};

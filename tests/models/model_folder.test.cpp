@@ -134,6 +134,57 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("how texts begin and end stays with the model, which is the same for that") {
+  const Folder folder;
+  LanguageModel model(small_config("mlstm"));
+  save_model(model, folder.path);
+  CHECK_FALSE(load_model(folder.path)->text_format.declared);  // nothing was said, as in older folders
+  for (const TextFormat& format :
+       {TextFormat{true, 1, {2}, 0}, TextFormat{true, 1, {}, {}}, TextFormat{true, {}, {40}, {}},
+        TextFormat{true, {}, {2, 7}, 0}, TextFormat{true, {}, {}, {}}}) {
+    model.text_format = format;
+    save_model(model, folder.path);
+    CHECK(load_model(folder.path)->text_format == format);
+    CHECK(load_model(folder.path)->fingerprint() == model.fingerprint());
+    CHECK_NOTHROW(load_config(folder.path));
+  }
+}
+
+TEST_CASE("token ids of config.json as others write them; what is none is complained about") {
+  const Folder folder;
+  const LanguageModel model(small_config("mlstm"));
+  save_model(model, folder.path);
+  const auto with = [&](const std::string& keys) {
+    std::string json = to_json(model.config());
+    json.insert(json.find('{') + 1, keys + ",");
+    write_file_atomically(folder.path / "config.json", json);
+  };
+  with(R"("eos_token_id": 3)");
+  CHECK(load_model(folder.path)->text_format == TextFormat{true, {}, {3}, {}});
+  with(R"("pad_token_id": 3)");
+  CHECK(load_model(folder.path)->text_format == TextFormat{false, {}, {}, 3});
+  for (const auto& [keys, expected] :
+       {std::pair{R"("bos_token_id": -1)", "bos_token_id is -1, not null or an id below vocab_size = 41"},
+        std::pair{R"("bos_token_id": 41)", "bos_token_id is 41, not null or an id below vocab_size = 41"},
+        std::pair{R"("bos_token_id": [1])", "bos_token_id is [1], not null or an id below vocab_size = 41"},
+        std::pair{R"("pad_token_id": 1.5)", "pad_token_id is 1.5, not null or an id below vocab_size = 41"},
+        std::pair{R"("eos_token_id": [1, "a"])",
+                  "eos_token_id is [1,\"a\"], not a list of ids, null or an id below vocab_size = 41"}}) {
+    with(keys);
+    CHECK(complaint(folder.path) ==
+          fmt::format("[model] {} does not fit together: {}", folder.path.string(), expected));
+  }
+}
+
+TEST_CASE("a byte-order mark before config.json is no part of it") {
+  const Folder folder;
+  const LanguageModel model(small_config("mlstm"));
+  save_model(model, folder.path);
+  write_file_atomically(folder.path / "config.json", "\xEF\xBB\xBF" + to_json(model.config()));
+  CHECK_NOTHROW(load_model(folder.path));
+  CHECK_NOTHROW(load_config(folder.path));
+}
+
 TEST_CASE("sizes that a config merely claims are not allocated") {
   const Folder folder;
   ModelConfig config = small_config("mlstm");

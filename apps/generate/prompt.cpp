@@ -1,0 +1,57 @@
+#include "blalm/apps/generate/prompt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "blalm/apps/generate/valid_text.h"
+#include "blalm/core/error.h"
+#include "blalm/data/text_source.h"
+
+namespace blalm {
+namespace {
+
+void check_size(std::size_t bytes, const std::string& from) {
+  if (bytes > kMaxPromptBytes)
+    throw DataError(expected_got("prompt", fmt::format("at most {} bytes", kMaxPromptBytes), "more from " + from));
+}
+
+}  // namespace
+
+std::string prompt_text(std::string_view typed) {
+  if (typed.starts_with(utf8::kByteOrderMark)) typed.remove_prefix(utf8::kByteOrderMark.size());
+  std::string text;
+  text.reserve(typed.size());
+  for (std::size_t i = 0; i < typed.size(); ++i) {
+    const bool of_line_end = typed[i] == '\r' && (i + 1 == typed.size() || typed[i + 1] == '\n');
+    if (!of_line_end) text += typed[i];
+  }
+  return text;
+}
+
+std::string prompt_from_file(const std::filesystem::path& file) {
+  TextSource source(file);
+  std::string text;
+  TextLine line;
+  for (bool first = true; source.next(line); first = false) {
+    if (!first) text += '\n';
+    text += line.text;
+    check_size(text.size(), "'" + file.string() + "'");
+  }
+  return text;
+}
+
+std::string prompt_from(std::istream& in) {
+  std::string text;
+  char piece[1 << 16];
+  while (in.read(piece, sizeof(piece)), in.gcount() > 0) {
+    text.append(piece, static_cast<std::size_t>(in.gcount()));
+    check_size(text.size(), "standard input");
+  }
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+std::string shown_prompt(std::string_view typed) { return ValidText().push(prompt_text(typed)); }
+
+}  // namespace blalm
