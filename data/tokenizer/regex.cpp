@@ -14,15 +14,12 @@
 #include <utility>
 
 #include "blalm/core/error.h"
+#include "blalm/data/tokenizer/limits.h"
 #include "blalm/data/tokenizer/regex_translation.h"
 #include "blalm/data/tokenizer/utf8.h"
 
 namespace blalm {
 namespace {
-
-// Real patterns have up to 4,000 bytes and a few groups in groups.
-constexpr std::size_t kMaxPattern = std::size_t{64} << 10;
-constexpr unsigned kMaxPatternDepth = 256;  // reading a pattern recurses
 
 // Room for patterns that backtrack through long stretches; the stacks grow only when used.
 constexpr std::size_t kStackFirst = std::size_t{32} << 10;
