@@ -3,7 +3,7 @@
 
 # ocl-icd-opencl-dev: the CMake files of libdnnl-dev look for OpenCL, which only its recommended packages bring.
 blalm_packages="g++ cmake ninja-build pkg-config libeigen3-dev libdnnl-dev ocl-icd-opencl-dev doctest-dev libcxxopts-dev libfmt-dev
-nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev libutf8proc-dev libxxhash-dev liblzma-dev libzstd-dev zlib1g-dev
+nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev libonig-dev libutf8proc-dev libxxhash-dev liblzma-dev libzstd-dev zlib1g-dev
 $blalm_more_packages"
 
 blalm_missing=""

@@ -1,8 +1,13 @@
 #include "blalm/data/tokenizer/decoder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
+
+#include "blalm/core/error.h"
+#include "blalm/data/tokenizer/limits.h"
 
 namespace blalm {
 namespace {
@@ -27,20 +32,33 @@ void Decoder::add_replace(std::string pattern, std::string content) {
 }
 
 std::string DecoderRun::push(std::string bytes, bool last) {
+  taken_ += bytes.size();
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const Decoder::Step& step = decoder_->steps_[i];
     states_[i].held += bytes;
     bytes = step.strips ? strip(step, states_[i], last) : replace(step, states_[i], last);
+    states_[i].given += bytes.size();
+    check_growth(states_[i].given);
   }
   return bytes;
 }
 
+void DecoderRun::check_growth(std::size_t made) const {
+  if (made <= longest_made_of(taken_)) return;
+  throw FormatError(
+      expected_got(decoder_->where_,
+                   fmt::format("steps that make at most {} times a text and {} bytes of it", kMaxGrowth, kMaxAdded),
+                   fmt::format("more of {} bytes", taken_)));
+}
+
 std::string DecoderRun::strip(const Decoder::Step& step, State& state, bool last) {
   const std::size_t size = step.pattern.size();
-  while (!state.begun && state.stripped < step.start && state.held.starts_with(step.pattern)) {
-    state.held.erase(0, size);
+  std::string_view left = state.held;
+  while (!state.begun && state.stripped < step.start && left.starts_with(step.pattern)) {
+    left.remove_prefix(size);
     ++state.stripped;
   }
+  state.held.erase(0, state.held.size() - left.size());
   if (!state.begun && state.held.size() < size && !last) return {};  // cannot tell yet
   state.begun = true;
   if (last) {
@@ -53,10 +71,11 @@ std::string DecoderRun::strip(const Decoder::Step& step, State& state, bool last
   return take(state.held, state.held.size() - keep);
 }
 
-std::string DecoderRun::replace(const Decoder::Step& step, State& state, bool last) {
+std::string DecoderRun::replace(const Decoder::Step& step, State& state, bool last) const {
   std::string out;
   std::size_t at = 0;
   for (std::size_t found; (found = state.held.find(step.pattern, at)) != std::string::npos;) {
+    check_growth(state.given + out.size() + step.content.size());
     out.append(state.held, at, found - at).append(step.content);
     at = found + step.pattern.size();
   }

@@ -1,5 +1,6 @@
 #include "blalm/data/tokenizer/normalizer.h"
 
+#include <fmt/format.h>
 #include <utf8proc.h>
 
 #include <cstdlib>
@@ -7,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "blalm/core/error.h"
+#include "blalm/data/tokenizer/limits.h"
 #include "blalm/data/tokenizer/utf8.h"
 
 namespace blalm {
@@ -72,9 +75,11 @@ bool is_ascii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
 
 }  // namespace
 
-void NormalizedText::reset(std::string_view source, bool track) {
+void NormalizedText::reset(std::string_view source, bool track, std::size_t longest) {
   text.assign(source);
   tracked = track;
+  most = longest;
+  too_long = false;
   sources.clear();
   if (!track) return;
   for (std::size_t i = 0; i < source.size(); ++i) sources.push_back({i, i + 1});
@@ -88,6 +93,10 @@ void NormalizedText::keep(const NormalizedText& from, std::size_t begin, std::si
 }
 
 void NormalizedText::put(std::string_view bytes, const NormalizedText& from, std::size_t begin, std::size_t end) {
+  if (text.size() + bytes.size() > most) {
+    too_long = true;
+    return;
+  }
   text.append(bytes);
   if (!tracked) return;
   ByteRange source;
@@ -190,10 +199,16 @@ void Normalizer::add_replace(std::string literal, std::string content) {
 }
 
 void Normalizer::normalize(std::string_view text, bool track, Workspace& workspace) const {
-  workspace.result.reset(text, track);
+  const std::size_t longest = longest_made_of(text.size());
+  workspace.result.reset(text, track, longest);
   for (const Step& step : steps_) {
-    workspace.scratch.reset({}, track);
+    workspace.scratch.reset({}, track, longest);
     step(workspace.result, workspace.scratch, workspace.regex);
+    if (workspace.scratch.too_long || workspace.scratch.text.size() > longest) {
+      throw FormatError(expected_got(
+          where_, fmt::format("steps that make at most {} times a text and {} bytes of it", kMaxGrowth, kMaxAdded),
+          fmt::format("more of {} bytes", text.size())));
+    }
     std::swap(workspace.result, workspace.scratch);
   }
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "blalm/data/tokenizer/encoding.h"
@@ -20,8 +21,11 @@ struct NormalizedText {
   std::string text;
   std::vector<ByteRange> sources;  // one a byte, when tracked
   bool tracked = false;
+  std::size_t most = 0;   // bytes
+  bool too_long = false;  // more were put in: they are left out
 
-  void reset(std::string_view source, bool track);
+  // `longest`: the bytes that the text may have.
+  void reset(std::string_view source, bool track, std::size_t longest);
   // Bytes [begin, end) of `from`, as they are.
   void keep(const NormalizedText& from, std::size_t begin, std::size_t end);
   // New bytes, made from bytes [begin, end) of `from`.
@@ -36,6 +40,9 @@ class Normalizer {
     NormalizedText scratch;
   };
 
+  // `where` names the normalizer in errors.
+  explicit Normalizer(std::string where = {}) : where_(std::move(where)) {}
+
   // Steps apply in order. Invalid UTF-8 passes through every one of them unchanged.
   void add_unicode_form(UnicodeForm form);
   void add_lowercase();
@@ -45,11 +52,12 @@ class Normalizer {
   void add_replace(std::string literal, std::string content);  // `literal` is not empty
 
   bool empty() const { return steps_.empty(); }
-  // Sets workspace.result.
+  // Sets workspace.result. FormatError for steps that make more of `text` than limits.h allows.
   void normalize(std::string_view text, bool track, Workspace& workspace) const;
 
  private:
   using Step = std::function<void(const NormalizedText& in, NormalizedText& out, RegexWorkspace& regex)>;
+  std::string where_;
   std::vector<Step> steps_;
 };
 

@@ -6,7 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "blalm/core/error.h"
 #include "blalm/data/tokenizer/json_field.h"
+#include "blalm/data/tokenizer/limits.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
 #include "blalm/data/tokenizer/utf8.h"
 #include "blalm/io/json_text.h"
@@ -26,42 +28,46 @@ std::string escaped(std::string_view literal) {
   return pattern;
 }
 
+std::string read_searched_string(const JsonField& field) {
+  std::string text = field.string();
+  if (text.size() > kMaxLiteral) field.fail(fmt::format("a string of at most {} bytes", kMaxLiteral));
+  return text;
+}
+
 // {"String": "…"} or {"Regex": "…"}
 Regex read_pattern(const JsonField& pattern) {
   if (pattern["String"].is_null() && pattern["Regex"].is_null()) pattern.fail("String or Regex");
-  if (!pattern["String"].is_null()) return {escaped(pattern["String"].string()), pattern["String"].name()};
+  if (!pattern["String"].is_null()) return {escaped(read_searched_string(pattern["String"])), pattern["String"].name()};
   return {pattern["Regex"].string(), pattern["Regex"].name()};
 }
 
 std::string read_literal(const JsonField& pattern) {
   if (pattern["String"].is_null()) pattern.fail("String");
-  const std::string literal = pattern["String"].string();
+  std::string literal = read_searched_string(pattern["String"]);
   if (literal.empty()) pattern["String"].fail("a string that is not empty");
   return literal;
 }
 
-// Real files have fewer than ten; each is a step of a recursion over every text.
-constexpr int kMaxParts = 100;
-
-// Calls each(field) for the parts of a Sequence, in order, or for `field` itself when it is none. `count` is that of
-// the parts so far.
 template <class Each>
-void for_each_part(const JsonField& field, std::string_view list, Each& each, int& count) {
-  if (field["type"].string() == "Sequence") {
-    for (const JsonField& part : field[list].array()) for_each_part(part, list, each, count);
-  } else {
-    if (++count > kMaxParts) field.fail(fmt::format("at most {} parts of a Sequence", kMaxParts));
-    each(field);
-  }
+void visit_parts(const JsonField& field, std::string_view list, Each&& each) {
+  if (field["type"].string() != "Sequence") return each(field);
+  for (const JsonField& part : field[list].array()) visit_parts(part, list, each);
 }
+
+// Calls each(field) for the parts of a Sequence, in order, or for `field` itself when it is none.
 template <class Each>
 void for_each_part(const JsonField& field, std::string_view list, Each&& each) {
-  int count = 0;
-  for_each_part(field, list, each, count);
+  std::size_t steps = 0;
+  visit_parts(field, list, [&](const JsonField& part) {
+    if (++steps > kMaxSteps) {
+      throw FormatError(expected_got(field.name(), fmt::format("at most {} steps", kMaxSteps), "more"));
+    }
+    each(part);
+  });
 }
 
 Normalizer read_normalizer(const JsonField& field) {
-  Normalizer normalizer;
+  Normalizer normalizer(field.name());
   if (field.is_null()) return normalizer;
   for_each_part(field, "normalizers", [&](const JsonField& part) {
     const std::string type = part["type"].string();
@@ -153,6 +159,9 @@ void read_template(const JsonField& part, const Vocabulary& vocabulary, PostProc
     const std::string name = piece["SpecialToken"]["id"].string();
     for (const JsonField& id : part["special_tokens"][name]["ids"].array()) {
       (text_seen ? after : before).push_back(read_id(id, vocabulary));
+      if (post.before.size() + before.size() + after.size() + post.after.size() > kMaxAround) {
+        part["single"].fail(fmt::format("at most {} special tokens in all", kMaxAround));
+      }
     }
   }
   if (!text_seen) part["single"].fail("the text A once");
@@ -181,7 +190,7 @@ PostProcessor read_post_processor(const JsonField& field, const Vocabulary& voca
 }
 
 Decoder read_decoder(const JsonField& field) {
-  Decoder decoder;
+  Decoder decoder(field.name());
   if (field.is_null()) return decoder;
   bool bytes = false;
   for_each_part(field, "decoders", [&](const JsonField& part) {
@@ -273,6 +282,11 @@ void compile(TokenizerParts& parts, std::vector<Merge> merges, const std::string
       continue;
     }
     parts.normalizer.normalize(token.content, false, workspace);
+    if (workspace.result.text.size() > kMaxLiteral) {
+      throw FormatError(expected_got(
+          name + ": added_tokens", fmt::format("strings of at most {} bytes after normalization", kMaxLiteral),
+          fmt::format("{} of '{}'", workspace.result.text.size(), utf8::beginning(token.content, 60))));
+    }
     if (!workspace.result.text.empty()) parts.in_normalized.add(token, workspace.result.text);
   }
 }

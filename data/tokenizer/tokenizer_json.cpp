@@ -5,6 +5,7 @@
 
 #include "blalm/data/tokenizer/byte_level.h"
 #include "blalm/data/tokenizer/json_field.h"
+#include "blalm/data/tokenizer/limits.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
 #include "blalm/data/tokenizer/utf8.h"
 #include "blalm/io/json_text.h"
@@ -48,6 +49,9 @@ std::vector<AddedToken> read_added_tokens(const JsonField& field, Vocabulary& vo
     token.special = entry["special"].boolean_or(false);
     token.normalized = entry["normalized"].boolean_or(!token.special);
     if (token.content.empty()) entry["content"].fail("a string that is not empty");
+    if (token.content.size() > kMaxLiteral) {
+      entry["content"].fail(fmt::format("a string of at most {} bytes", kMaxLiteral));
+    }
 
     const auto known = vocabulary.find(token.content);
     if (known && *known != token.id) entry["id"].fail(fmt::format("{}, its id in the vocabulary", *known));

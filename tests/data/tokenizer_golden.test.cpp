@@ -6,6 +6,7 @@
 #include <sstream>
 #include <vector>
 
+#include "blalm/core/error.h"
 #include "blalm/data/tokenizer/tokenizer.h"
 #include "tests/data/tokenizer_support.h"
 #include "tests/support/paths.h"
@@ -75,6 +76,33 @@ TEST_CASE("recorded ids of real tokenizers" * doctest::skip(std::getenv("BLALM_T
     }
   }
   CHECK(compared > 0);
+}
+
+// Beside them hf_golden/ has cases of tiny tokenizers, many with patterns of known model families.
+TEST_CASE("recorded ids of patterns of model families" * doctest::skip(std::getenv("BLALM_TOKENIZERS") == nullptr)) {
+  const std::filesystem::path folder = std::filesystem::path(std::getenv("BLALM_TOKENIZERS")) / "hf_golden";
+  int compared = 0;
+  std::vector<std::string> refused;  // of kinds that we do not read
+  const json golden = json::parse(read_file((folder / "hf_tokenizer_cases.json").string()));
+  for (const auto& [name, entry] : golden.items()) {
+    CAPTURE(name);
+    const std::filesystem::path file = folder / entry["tokenizer"].get<std::string>();
+    if (file.extension() != ".json") continue;  // a format of others
+    const json document = json::parse(read_file(file.string()));
+    if (document["model"]["type"] != "BPE" || document.dump().find("\"ByteLevel\"") == std::string::npos) {
+      CHECK_THROWS_AS(Tokenizer::load(file), FormatError);
+      refused.push_back(name);
+      continue;
+    }
+    const Tokenizer tokenizer = Tokenizer::load(file);
+    for (const json& recorded : entry["cases"]) {
+      check_case(tokenizer, recorded["text"], recorded["ids"]);
+      CHECK(tokenizer.decode(recorded["ids"].get<Ids>()) == recorded["decoded"].get<std::string>());
+      ++compared;
+    }
+  }
+  CHECK(compared > 150);
+  CHECK(refused == std::vector<std::string>{"metaspace", "metaspace_pretok", "unigram", "wordpiece"});
 }
 
 }  // namespace
