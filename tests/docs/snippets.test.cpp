@@ -76,6 +76,24 @@ TEST_CASE("files and folders that the documentation names exist") {
   }
 }
 
+// `tests/…/x.test.cpp`: "one case", "another"
+TEST_CASE("test cases that the documentation names exist") {
+  const std::filesystem::path root = testing::source_folder();
+  const std::regex names("`(tests/[^`]*[.]test[.]cpp)`:((,? \"[^\"]+\")+)"), quoted("\"[^\"]+\"");
+  int checked = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(root / "docs")) {
+    if (entry.path().extension() != ".md") continue;
+    const std::string document = read(entry.path());
+    for (std::sregex_iterator at(document.begin(), document.end(), names), end; at != end; ++at) {
+      const std::string source = read(root / (*at)[1].str()), cases = (*at)[2];
+      for (std::sregex_iterator name(cases.begin(), cases.end(), quoted); name != end; ++name, ++checked)
+        CHECK_MESSAGE(source.find("TEST_CASE(" + name->str()) != std::string::npos,
+                      entry.path().filename().string() << ": no " << name->str() << " in " << (*at)[1]);
+    }
+  }
+  CHECK(checked >= 10);
+}
+
 TEST_CASE("every formula that a source cites has its section in docs/mathematics.md") {
   const std::filesystem::path root = testing::source_folder();
   std::set<std::string> sections;

@@ -1,0 +1,33 @@
+#!/bin/bash
+# What is too long for .ci/run, to be run over a night and before a large change is called done:
+#   tests/nightly.sh [SECONDS]   each fuzz target for so many seconds, 600 if nothing is said
+# All tests, slow ones too, under g++'s sanitizers with oneDNN and what this processor has, and in a clang++ build without
+# sanitizers; the fast tests of a build for any x86-64 processor, on an emulated one of 2008; then the fuzz targets.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+started=$SECONDS
+step() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
+
+if [ -d ../shared/data/tokenizers ]; then export BLALM_TOKENIZERS=$PWD/../shared/data/tokenizers; fi
+blalm_more_packages="clang-14 libomp-14-dev libclang-rt-14-dev qemu-user"
+. apps/setup.sh
+
+step "g++ with sanitizers, all tests"
+blalm_build sanitize all -DBLALM_WERROR=ON
+ctest --preset sanitize
+
+step "clang++, without oneDNN and AVX-512, all tests"
+blalm_build clang all -DBLALM_WERROR=ON
+ctest --preset clang
+
+step "a processor of 2008, emulated, fast tests"
+# A program that a test starts would run on the real processor: the tests of commands, which start them, are left out.
+blalm_build portable all -DBLALM_WERROR=ON "-DCMAKE_CROSSCOMPILING_EMULATOR=$(command -v qemu-x86_64);-cpu;Nehalem"
+BLALM_CENSUS_ELEMENTS=4 ctest --preset portable -L fast -R '^test-(engine|models|optim|data)'
+
+step "fuzz targets, ${1:-600} s each"
+blalm_build fuzz fuzz -DBLALM_WERROR=ON
+tests/fuzz/run.sh 0
+tests/fuzz/run.sh "${1:-600}"
+
+step "done"
