@@ -2,28 +2,30 @@
 #include <fmt/format.h>
 
 #include <csignal>
-#include <cstdio>
 #include <exception>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "blalm/apps/common/command.h"
+#include "blalm/apps/common/output.h"
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
 
 namespace {
 
 using blalm::Command;
+using blalm::print_out;
 
 const std::vector<Command> kCommands = {blalm::tokenize_command, blalm::train_command, blalm::generate_command,
                                         blalm::inspect_command,  blalm::check_command, blalm::bench_command};
 
 void list_commands() {
-  fmt::print(
+  print_out(
       "blalm trains and inspects small language models with linear attention, on CPUs.\n\nusage: blalm COMMAND "
       "[OPTIONS]\n\n");
-  for (const Command& c : kCommands) fmt::print("  {:<10} {}\n", c.name, c.summary);
-  fmt::print("\n'blalm COMMAND --help' gives options, defaults and an example.\n");
+  for (const Command& c : kCommands) print_out("  {:<10} {}\n", c.name, c.summary);
+  print_out("\n'blalm COMMAND --help' gives options, defaults and an example.\n");
 }
 
 int run(int argc, char** argv) {
@@ -33,7 +35,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   if (name == "--version") {
-    fmt::print("blalm {}\n", BLALM_VERSION);
+    print_out("blalm {}\n", BLALM_VERSION);
     return 0;
   }
   std::vector<std::string> names;
@@ -46,27 +48,25 @@ int run(int argc, char** argv) {
                                                near.empty() ? "'blalm' lists them" : "did you mean " + near + "?"));
 }
 
-// Does not throw where standard error cannot be written either.
-void tell(const std::exception& e) {
-  std::fflush(stdout);
-  std::fputs(fmt::format("blalm: {}\n", e.what()).c_str(), stderr);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
+  blalm::prepare_output();
   // A file-size limit then fails the write, which becomes a DataError like a full disk.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
     const int code = run(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-      throw blalm::DataError("[output] expected to write to standard output, got an error (is the disk full?)");
+    if (const int error = blalm::lost_output(); error != 0)
+      blalm::print_error("blalm: not all that was said could be written to standard output: {}\n",
+                         std::generic_category().message(error));
     return code;
+  } catch (const blalm::OutputClosed&) {
+    return blalm::kOutputClosedExitCode;
   } catch (const blalm::Error& e) {
-    tell(e);
+    blalm::print_error("blalm: {}\n", e.what());
     return static_cast<int>(e.exit_code());
   } catch (const std::exception& e) {
-    tell(e);
+    blalm::print_error("blalm: {}\n", e.what());
     return static_cast<int>(blalm::ExitCode::kData);
   }
 }

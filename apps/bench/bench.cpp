@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "blalm/apps/bench/benches.h"
+#include "blalm/apps/common/output.h"
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
 
@@ -64,13 +65,13 @@ constexpr Figure kFigures[] = {
 #undef BLALM_PEER
 
 void print_help() {
-  fmt::print(
+  print_out(
       "Measures speed on this machine.\n\nUsage:\n  blalm bench [WHAT] [OPTIONS]\n\nWithout WHAT, a training "
       "step.\n\n");
-  for (const Command& b : benches()) fmt::print("  {:<10} {}\n", b.name, b.summary);
-  fmt::print("\n'blalm bench WHAT --help' gives its options. The figures of docs/performance.md:\n");
-  for (const Figure& f : kFigures) fmt::print("\n  {}:\n    blalm bench {}\n", f.what, f.command);
-  fmt::print("\nexample: blalm bench step --preset mlstm --size small --batch 4 --precision bf16\n");
+  for (const Command& b : benches()) print_out("  {:<10} {}\n", b.name, b.summary);
+  print_out("\n'blalm bench WHAT --help' gives its options. The figures of docs/performance.md:\n");
+  for (const Figure& f : kFigures) print_out("\n  {}:\n    blalm bench {}\n", f.what, f.command);
+  print_out("\nexample: blalm bench step --preset mlstm --size small --batch 4 --precision bf16\n");
 }
 
 ExitCode run(int argc, char** argv) {

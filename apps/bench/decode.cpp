@@ -7,6 +7,7 @@
 #include "blalm/apps/bench/command_line.h"
 #include "blalm/apps/bench/decode_bench.h"
 #include "blalm/apps/common/machine.h"
+#include "blalm/apps/common/output.h"
 
 namespace blalm {
 namespace {
@@ -60,7 +61,7 @@ ExitCode run(int argc, char** argv) {
   for (std::int64_t i = 0; i < w.warmup; ++i) decode.warm_up();
   for (std::int64_t i = 0; i < w.repeats; ++i) decode.measure();
   decode.measure_bandwidth();
-  fmt::print("{}\n{}", machine_line(), decode.report());
+  print_out("{}\n{}", machine_line(), decode.report());
   write_json(parsed, decode.json());
   expect_forced_kernels_ran(w.kernels);
   return ExitCode::kDone;

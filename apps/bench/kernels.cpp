@@ -7,6 +7,7 @@
 #include "blalm/apps/bench/command_line.h"
 #include "blalm/apps/bench/kernel_bench.h"
 #include "blalm/apps/common/machine.h"
+#include "blalm/apps/common/output.h"
 
 namespace blalm {
 namespace {
@@ -32,12 +33,12 @@ ExitCode run(int argc, char** argv) {
 
   OpBench ops(w);
   for (std::int64_t i = -w.warmup; i < w.repeats; ++i) ops.run(i >= 0);
-  fmt::print("{}\n{} {}, one layer, {}, {} x {} tokens, medians of {}\n\n{}\n", machine_line(), w.preset, w.size,
-             how(w), w.batch, w.seq, w.repeats, ops.report());
+  print_out("{}\n{} {}, one layer, {}, {} x {} tokens, medians of {}\n\n{}\n", machine_line(), w.preset, w.size, how(w),
+            w.batch, w.seq, w.repeats, ops.report());
   const std::vector<Timing> optimizer = time_optimizer(w);
-  fmt::print("{}\n", table(optimizer));
+  print_out("{}\n", table(optimizer));
   const std::vector<MatmulTiming> matmuls = time_matmuls(w);
-  fmt::print("{}", table(matmuls));
+  print_out("{}", table(matmuls));
   write_json(parsed, {{"preset", w.preset},
                       {"size", w.size},
                       {"threads", w.threads},

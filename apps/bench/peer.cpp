@@ -12,7 +12,6 @@
 namespace blalm::bench {
 
 void Peer::run() {
-  std::fflush(stdout);
   std::FILE* pipe = popen(command_.c_str(), "r");
   if (pipe == nullptr) throw DataError(expected_got("peer", "a command that can be run", "'" + command_ + "'"));
   std::string output;

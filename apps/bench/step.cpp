@@ -12,6 +12,7 @@
 #include "blalm/apps/bench/peer.h"
 #include "blalm/apps/bench/step_bench.h"
 #include "blalm/apps/common/machine.h"
+#include "blalm/apps/common/output.h"
 
 namespace blalm {
 namespace {
@@ -81,15 +82,15 @@ void run_in_turns(std::vector<std::unique_ptr<StepBench>>& steps, std::optional<
 void print(const std::vector<std::unique_ptr<StepBench>>& steps, const Arguments& against,
            const std::optional<Peer>& peer) {
   const double first = steps[0]->tokens_per_second();
-  fmt::print("{}\n{}", machine_line(), steps[0]->report());
-  for (std::size_t i = 1; i < steps.size(); ++i) fmt::print("\n{}", steps[i]->report());
+  print_out("{}\n{}", machine_line(), steps[0]->report());
+  for (std::size_t i = 1; i < steps.size(); ++i) print_out("\n{}", steps[i]->report());
   for (std::size_t i = 1; i < steps.size(); ++i)
-    fmt::print("\ntokens/s over {}: {:.3f}", against[i - 1], first / steps[i]->tokens_per_second());
-  if (steps.size() > 1) fmt::print("\n(peak memory and allocations are those of all of them)\n");
+    print_out("\ntokens/s over {}: {:.3f}", against[i - 1], first / steps[i]->tokens_per_second());
+  if (steps.size() > 1) print_out("\n(peak memory and allocations are those of all of them)\n");
   if (!peer) return;
   const Spread s = spread(peer->tokens_per_second());
-  fmt::print("\npeer: {}\n  tokens/s {:.0f}, {:.0f} to {:.0f} over {} runs\ntokens/s over the peer: {:.2f}\n",
-             peer->command(), s.median, s.min, s.max, peer->tokens_per_second().size(), first / s.median);
+  print_out("\npeer: {}\n  tokens/s {:.0f}, {:.0f} to {:.0f} over {} runs\ntokens/s over the peer: {:.2f}\n",
+            peer->command(), s.median, s.min, s.max, peer->tokens_per_second().size(), first / s.median);
 }
 
 nlohmann::ordered_json json_of(const std::vector<std::unique_ptr<StepBench>>& steps, const Arguments& against,

@@ -1,9 +1,9 @@
 #include "blalm/apps/check/report.h"
+#include "blalm/apps/common/output.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
 namespace blalm::check {
@@ -24,14 +24,14 @@ double relative_error(const Tensor& got, const Tensor& reference, const Tensor& 
 void Report::compare(const std::string& file, const std::string& tensor, const Tensor& got, const Tensor& reference,
                      double tolerance, const Tensor& beside) {
   if (file != current_) {
-    fmt::print("{}\n", file);
+    print_out("{}\n", file);
     current_ = file;
   }
   const double error = relative_error(got, reference, beside);
   const bool ok = error <= tolerance;
   ++(ok ? passed_ : failed_);
-  fmt::print("  {:<54} {:<18} {:>9.2e}  {}\n", tensor, reference.str(), error,
-             ok ? "ok" : fmt::format("FAILED: more than {:.0e}", tolerance));
+  print_out("  {:<54} {:<18} {:>9.2e}  {}\n", tensor, reference.str(), error,
+            ok ? "ok" : fmt::format("FAILED: more than {:.0e}", tolerance));
 }
 
 void Report::bad_file(const std::string& file, const std::string& message) {
@@ -43,13 +43,12 @@ void Report::declined(const std::string& file, const std::string& message) { fai
 
 void Report::fail_file(const std::string& file, const std::string& message) {
   ++failed_;
-  std::fflush(stdout);
   const bool named = message.find(file.substr(file.find_last_of('/') + 1)) != std::string::npos;
-  fmt::print(stderr, "blalm: {}{}\n", named ? "" : file + ": ", message);
+  print_error("blalm: {}{}\n", named ? "" : file + ": ", message);
 }
 
 ExitCode Report::finish() const {
-  fmt::print("{} passed, {} failed\n", passed_, failed_);
+  print_out("{} passed, {} failed\n", passed_, failed_);
   return bad_ ? ExitCode::kData : failed_ > 0 ? ExitCode::kNumeric : ExitCode::kDone;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
 #include "blalm/kernels/matmul.h"
@@ -28,9 +29,9 @@ std::string where(const HelpPage& page) { return "blalm " + page.command; }
 }
 
 void print_help(const cxxopts::Options& options, const HelpPage& page) {
-  fmt::print("{}\n", options.help());
-  if (!page.settings.empty()) fmt::print("{}\n", page.settings);
-  fmt::print("example: blalm {}\n", page.example);
+  print_out("{}\n", options.help());
+  if (!page.settings.empty()) print_out("{}\n", page.settings);
+  print_out("example: blalm {}\n", page.example);
 }
 
 }  // namespace

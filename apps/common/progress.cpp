@@ -1,4 +1,5 @@
 #include "blalm/apps/common/progress.h"
+#include "blalm/apps/common/output.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -6,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 namespace blalm {
 namespace {
@@ -67,8 +67,7 @@ void Progress::update(const std::vector<ProgressPart>& parts, double done, doubl
     const std::string line = fit(parts, std::string::npos);
     if (file_) file_(line);
     if (!terminal_) {
-      fmt::print("{}\n", line);
-      std::fflush(stdout);
+      print_aside("{}\n", line);
     }
     printed_ = now;
   }
@@ -81,8 +80,7 @@ void Progress::update(const std::vector<ProgressPart>& parts, double done, doubl
     const auto filled = static_cast<std::size_t>(std::clamp(done / total, 0.0, 1.0) * static_cast<double>(kBar));
     line = fmt::format("[{}{}] {}", std::string(filled, '='), std::string(kBar - filled, ' '), line);
   }
-  fmt::print("\r\x1b[K{}", line);
-  std::fflush(stdout);
+  print_aside("\r\x1b[K{}", line);
   drawn_ = now;
   shown_ = true;
 }
@@ -93,15 +91,11 @@ void Progress::update(const std::string& text, double done, double total) {
 
 void Progress::line(const std::string& text) {
   clear();
-  fmt::print("{}\n", text);
-  std::fflush(stdout);
+  print_aside("{}\n", text);
 }
 
 void Progress::clear() {
-  if (shown_) {
-    fmt::print("\r\x1b[K");
-    std::fflush(stdout);
-  }
+  if (shown_) write_aside("\r\x1b[K");
   shown_ = false;
 }
 

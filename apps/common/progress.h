@@ -28,7 +28,7 @@ std::string fit(std::vector<ProgressPart> parts, std::size_t width);
 
 class Progress {
  public:
-  // Writes to standard output. `every`: seconds between plain lines when it is not a terminal.
+  // Writes to standard output, as write_aside() does. `every`: seconds between plain lines when it is not a terminal.
   explicit Progress(double every = 10);
   ~Progress() { clear(); }
 

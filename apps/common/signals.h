@@ -1,9 +1,10 @@
-// Ctrl-C and SIGTERM: noted, and acted on where it is safe.
+// Ctrl-C, SIGTERM and a terminal that is closed: noted, and acted on where it is safe.
 #pragma once
 
 namespace blalm {
 
-// While alive, SIGINT and SIGTERM set a flag instead of ending the process; a second SIGINT ends it at once.
+// While alive, SIGINT, SIGTERM and SIGHUP set a flag instead of ending the process; a second SIGINT ends it at once.
+// SIGHUP stays ignored where it was, as under nohup.
 class StopSignals {
  public:
   // `notice`, which must outlive this: a line for people that the first signal writes to standard error at once,

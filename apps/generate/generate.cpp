@@ -2,15 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <iostream>
 #include <iterator>
-#include <system_error>
 
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/options.h"
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/common/precision.h"
 #include "blalm/apps/common/progress.h"
 #include "blalm/apps/common/signals.h"
@@ -117,10 +115,7 @@ ExitCode print_texts(Request& r) {
   const std::unique_ptr<LanguageModel> model = load_model(folder);
   model->run.precision = precision_of(r.precision);
 
-  OrderedOutput output(r.prompts.size(), r.stream, [](std::string_view text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size() || std::fflush(stdout) != 0)
-      throw DataError(expected_got("generate", "to write to standard output", std::generic_category().message(errno)));
-  });
+  OrderedOutput output(r.prompts.size(), r.stream, write_out);
   r.generate.stop_asked = StopSignals::requested;
   for (std::size_t i = 0; i < r.prompts.size(); ++i) output.add(i, head(r, i));
   GenerateSpeed speed;
@@ -146,8 +141,8 @@ ExitCode print_texts(Request& r) {
     if (!r.log_probabilities) output.add(i, "\n");
     output.end(i);
   }
-  fmt::print(stderr, "{}{}; {}\n", interrupted ? "interrupted: " : "", rate("read", speed.read, speed.reading),
-             rate("wrote", speed.written, speed.writing));
+  print_error("{}{}; {}\n", interrupted ? "interrupted: " : "", rate("read", speed.read, speed.reading),
+              rate("wrote", speed.written, speed.writing));
   if (interrupted) return ExitCode::kInterrupted;
   expect_forced_kernels_ran(r.kernels);
   return ExitCode::kDone;

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/inspect/subjects.h"
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
@@ -23,9 +24,9 @@ std::vector<std::string> subject_names() {
 }
 
 void print_help() {
-  fmt::print("Shows what the program is made of.\n\nUsage:\n  blalm inspect SUBJECT [OPTIONS]\n\n");
-  for (const Command& s : subjects()) fmt::print("  {:<10} {}\n", s.name, s.summary);
-  fmt::print(
+  print_out("Shows what the program is made of.\n\nUsage:\n  blalm inspect SUBJECT [OPTIONS]\n\n");
+  for (const Command& s : subjects()) print_out("  {:<10} {}\n", s.name, s.summary);
+  print_out(
       "\n'blalm inspect SUBJECT --help' gives its options.\n\nexample: blalm inspect model --preset full --size "
       "nano\n");
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "blalm/apps/common/options.h"
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/inspect/subjects.h"
 #include "blalm/core/cpu.h"
 #include "blalm/core/parallel.h"
@@ -12,19 +13,19 @@ namespace {
 
 void print_kernels() {
   const CpuInfo& c = cpu();
-  fmt::print("{}, {} threads; AVX2 {}, AVX-512 {}, AVX512-BF16 {}, AMX-BF16 {}\n\n", c.model, num_threads(),
-             c.avx2 ? "yes" : "no", c.avx512 ? "yes" : "no", c.avx512_bf16 ? "yes" : "no", c.amx_bf16 ? "yes" : "no");
-  fmt::print("{:<24} {:<24} {}\n", "kernel", "implementation", "on this machine");
+  print_out("{}, {} threads; AVX2 {}, AVX-512 {}, AVX512-BF16 {}, AMX-BF16 {}\n\n", c.model, num_threads(),
+            c.avx2 ? "yes" : "no", c.avx512 ? "yes" : "no", c.avx512_bf16 ? "yes" : "no", c.amx_bf16 ? "yes" : "no");
+  print_out("{:<24} {:<24} {}\n", "kernel", "implementation", "on this machine");
   for (const KernelBase* kernel : all_kernels()) {
     std::string_view name = kernel->name();
     for (const auto& entry : kernel->entries()) {
       const Reason reason = entry.unavailable();
-      fmt::print("{:<24} {:<24} {}\n", name, entry.name,
-                 reason == nullptr ? "runs" : fmt::format("declines: {}", reason));
+      print_out("{:<24} {:<24} {}\n", name, entry.name,
+                reason == nullptr ? "runs" : fmt::format("declines: {}", reason));
       name = "";
     }
   }
-  fmt::print(
+  print_out(
       "\nThe first line of a kernel that accepts its arguments runs; --kernel KERNEL=IMPLEMENTATION forces one.\n");
 }
 

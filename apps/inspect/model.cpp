@@ -3,6 +3,7 @@
 
 #include "blalm/apps/common/folders.h"
 #include "blalm/apps/common/options.h"
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/common/settings.h"
 #include "blalm/apps/inspect/subjects.h"
 #include "blalm/core/error.h"
@@ -78,7 +79,7 @@ ExitCode run(int argc, char** argv) {
   if (parsed.has("out"))
     write_file_atomically(parsed.text("out"), text);
   else
-    fmt::print("{}", text);
+    write_out(text);
   return ExitCode::kDone;
 }
 

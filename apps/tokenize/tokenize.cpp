@@ -7,6 +7,7 @@
 
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/options.h"
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/settings.h"
 #include "blalm/apps/common/signals.h"
@@ -73,11 +74,11 @@ ExitCode prepare_folder(const Request& request) {
     const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked);
     data.owned->keep();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    fmt::print("{}", summary(data, request.data, seconds.count()));
+    write_aside(summary(data, request.data, seconds.count()));
     return ExitCode::kDone;
   } catch (const Interrupted&) {
-    fmt::print(stderr, "blalm: [tokenize] interrupted, '{}' {}\n", request.out.string(),
-               fs::exists(request.out) ? "is as it was" : "was not made");
+    print_error("blalm: [tokenize] interrupted, '{}' {}\n", request.out.string(),
+                fs::exists(request.out) ? "is as it was" : "was not made");
     return ExitCode::kInterrupted;
   }
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/common/signals.h"
 #include "blalm/apps/generate/generator.h"
 #include "blalm/core/error.h"
@@ -208,13 +209,13 @@ void Run::finish(const std::string& state) {
   const std::string count = fmt::format("{} {}", steps, steps == 1 ? "step" : "steps");
   if (folder_ == nullptr) {
     if (state == "interrupted") {
-      fmt::print("interrupted after {}; nothing was written\n", count);
+      print_aside("interrupted after {}; nothing was written\n", count);
       return;
     }
     const double tokens_a_step = static_cast<double>(config_.train.batch * config_.data.seq);
     const double seconds = static_cast<double>(trainer_.total_steps()) * tokens_a_step / tokens_per_second_;
-    fmt::print("dry run of {} done; nothing was written; a whole run of {} steps takes about {}\n", count,
-               trainer_.total_steps(), human_time(seconds));
+    print_out("dry run of {} done; nothing was written; a whole run of {} steps takes about {}\n", count,
+              trainer_.total_steps(), human_time(seconds));
     return;
   }
   if (!save())

@@ -20,7 +20,7 @@ class Run {
 
   // Prints a line and puts it into log.txt.
   void say(const std::string& line);
-  // All steps that are left, and the held-out loss before the first; SIGINT and SIGTERM (signals.h) end them after the
+  // All steps that are left, and the held-out loss before the first; stop signals (signals.h) end them after the
   // current step or in the middle of a validation, with a checkpoint. What is thrown on the way is noted in the folder
   // first.
   ExitCode train();

@@ -8,6 +8,7 @@
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/left_out.h"
 #include "blalm/apps/common/options.h"
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
 #include "blalm/apps/train/prepared_settings.h"
@@ -185,13 +186,13 @@ ExitCode run(int argc, char** argv) {
   a.config.resolve();
   take_prepared_settings(a.config, a.settings);
   if (parsed.values.count("print-config") > 0) {
-    fmt::print("{}", a.config.to_toml());
+    write_out(a.config.to_toml());
     return ExitCode::kDone;
   }
   try {
     return train(a);
   } catch (const Interrupted&) {
-    fmt::print("interrupted before training began; there is nothing to save\n");
+    print_aside("interrupted before training began; there is nothing to save\n");
     return ExitCode::kInterrupted;
   }
 }
