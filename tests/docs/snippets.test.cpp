@@ -11,6 +11,8 @@
 
 #include "tests/support/paths.h"
 
+namespace testing = blalm::testing;
+
 namespace {
 
 std::string read(const std::filesystem::path& path) {
