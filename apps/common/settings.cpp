@@ -62,6 +62,7 @@ std::string quoted(const std::string& text) {
 
 std::string toml_value(const Field& field) {
   const std::string text = field.get();
+  if (field.is_automatic()) return quoted(text);
   switch (field.kind) {
     case FieldKind::boolean:
     case FieldKind::integer: return text;
@@ -77,7 +78,7 @@ std::string toml_value(const Field& field) {
   return text;
 }
 
-std::string value_name(const Field& field) {
+std::string plain_value_name(const Field& field) {
   if (!field.value_name.empty()) return field.value_name;
   switch (field.kind) {
     case FieldKind::boolean: return "BOOL";
@@ -88,6 +89,10 @@ std::string value_name(const Field& field) {
     case FieldKind::texts: return "TEXT,...";
   }
   return "X";
+}
+
+std::string value_name(const Field& field) {
+  return plain_value_name(field) + (field.may_be_automatic() ? "|auto" : "");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "blalm/apps/common/processor_wait.h"
 #include "blalm/apps/common/progress.h"
 #include "blalm/apps/train/event_file.h"
 #include "blalm/apps/train/run_folder.h"
@@ -30,8 +31,10 @@ class Run {
   void validate_first();
   void record(const StepReport& report);
   void show(const StepReport& report);
+  void show_micro_batch(std::int64_t done, std::int64_t total);
   void write_numbers(const StepReport& report);
   void write_validation(std::int64_t step, const Evaluation& valid);
+  void watch_processors();
   void draw_samples(std::int64_t step);
   bool save();
   void save_best();
@@ -46,7 +49,9 @@ class Run {
   Progress progress_;
   std::optional<Metrics> metrics_;
   std::optional<EventFile> events_;
-  std::chrono::steady_clock::time_point saved_;
+  std::chrono::steady_clock::time_point saved_, shown_;
+  ProcessorWait processors_;
+  bool told_of_wait_ = false;
   double tokens_per_second_ = 0;
   std::int64_t steps_ = 0;
 };

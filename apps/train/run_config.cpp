@@ -10,9 +10,6 @@
 namespace blalm {
 namespace {
 
-// Tokens of a micro-batch: enough work for every product, little enough memory for every machine.
-constexpr std::int64_t kMicroBatchTokens = 8192;
-
 // "text.txt:1M" stays a file and a number of words.
 void make_absolute(std::string& path) {
   if (!path.empty()) path = std::filesystem::weakly_canonical(std::filesystem::absolute(path)).string();
@@ -23,15 +20,21 @@ void make_absolute(std::string& path) {
 Fields TrainConfig::fields() {
   Fields f("train");
   f.add("seed", seed, "of initial weights and of the order of the blocks");
-  f.add("epochs", epochs, "passes over the training text").at_least(1);
-  f.add("batch", batch, "sequences a step").at_least(1).at_most(1e6);
+  f.add("epochs", epochs, "passes over the training text; auto: one to ten, for 600 steps or more").at_least(1);
+  f.add("batch", batch, "sequences per step; auto: 4 to 64, for about 200 steps per pass").at_least(1).at_most(1e6);
   f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
   add_precision(f, precision);
-  f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
+  f.add("threads", threads, "of the computation; 0: as many as affinity and the quota of processor time allow")
+      .at_least(0)
+      .at_most(1024);
   f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time");
   f.add("valid_every", valid_every,
         "steps between validations, or share of all steps; 0: only at the beginning and the end");
-  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0);
+  f.add(
+       "valid_blocks", valid_blocks,
+       "blocks of the held-out text in each validation, 0: all; auto: a fixed sample, so that all validations together "
+       "cost at most a tenth of the run, and the whole text at the end where that allows it")
+      .at_least(0);
   f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
       .at_least(0);
   f.add("save_minutes", save_minutes, "minutes between checkpoints in last/").above(0);
@@ -80,10 +83,6 @@ void RunConfig::resolve() {
   optim.ns_precision = resolved(optim.ns_precision, train.precision);
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
   train.threads = num_threads();
-  if (train.micro_batch == 0) train.micro_batch = usual_micro_batch(train.batch, data.seq);
-  if (train.batch % train.micro_batch != 0)
-    throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch),
-                                   std::to_string(train.micro_batch)));
 }
 
 std::string RunConfig::to_toml() {
@@ -92,12 +91,6 @@ std::string RunConfig::to_toml() {
     return !is_tokenizers && std::ranges::find(left_out, f.path()) == left_out.end();
   };
   return blalm::to_toml(fields(), wanted);
-}
-
-std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq) {
-  std::int64_t size = std::clamp<std::int64_t>(kMicroBatchTokens / seq, 1, batch);
-  while (batch % size != 0) --size;
-  return size;
 }
 
 bool may_change_on_resume(const std::string& path) {

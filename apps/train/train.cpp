@@ -11,6 +11,7 @@
 #include "blalm/apps/common/output.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
+#include "blalm/apps/train/automatic.h"
 #include "blalm/apps/train/prepared_settings.h"
 #include "blalm/apps/train/run.h"
 #include "blalm/core/parallel.h"
@@ -73,6 +74,22 @@ void describe(const ReadyData& data, const RunConfig& config, Trainer& trainer, 
                       num_threads() == 1 ? "" : "s"));
 }
 
+// "720, 4 epochs of 180; held-out text: 16 of 96 blocks in each of 21 validations, all at the end, about 4% of the run"
+std::string in_words(const Trainer& trainer) {
+  std::string text = std::to_string(trainer.total_steps());
+  if (trainer.has_validation()) {
+    const ValidationPlan& v = trainer.validations();
+    const auto of_all = [&](std::int64_t blocks) {
+      return blocks == v.blocks ? fmt::format("all {} blocks", blocks)
+                                : fmt::format("{} of {} blocks", blocks, v.blocks);
+    };
+    text += fmt::format("; held-out text: {} in each of {} validations{}, about {:.2g}% of the run", of_all(v.sample),
+                        v.validations, v.last == v.sample ? "" : fmt::format(", {} at the end", of_all(v.last)),
+                        100 * v.cost(trainer.total_steps() * trainer.config().train.batch));
+  }
+  return text;
+}
+
 // With a given tokenizer the size of the vocabulary is its own.
 void require_vocabulary_of(const Tokenizer& tokenizer, const RunConfig& config, const std::vector<Setting>& given) {
   if (config.data.tokenizer.empty()) return;
@@ -102,6 +119,8 @@ ExitCode train(Arguments& a) {
   const ReadyData data = ready_data(data_config, data_folder, progress, stop_if_asked);
   require_vocabulary_of(data.tokenizer, a.config, a.settings);
 
+  const std::int64_t tokens = read_prepared(data.folder).train.tokens();
+  const std::string chosen = choose_for_text(a.config, tokens);
   Trainer trainer(a.config, data.folder, data.tokenizer);
   std::optional<FoundCheckpoint> found;
   if (a.resume && folder) found = find_checkpoint(folder->path());
@@ -113,12 +132,16 @@ ExitCode train(Arguments& a) {
   if (folder) folder->keep();
   if (folder && data.owned) data.owned->keep();
   describe(data, a.config, trainer, run);
+  if (!chosen.empty()) run.say("settings   " + chosen);
+  run.say("steps      " + in_words(trainer));
   if (folder) run.say(fmt::format("run        {}", folder->path().string()));
   if (found) {
     for (const std::string& refused : found->refused) run.say("refused    " + refused);
     run.say(fmt::format("resumed    at step {} of {}, from {}", found->position.step, trainer.total_steps(),
                         found->folder.string()));
   }
+  if (const std::string short_run = too_short(trainer.total_steps()); !short_run.empty() && a.config.train.overfit == 0)
+    run.say("short      " + short_run);
   StopSignals::announce(folder ? "stopping after this step, then saving; Ctrl-C again stops at once, without saving"
                                : "stopping after this step; Ctrl-C again stops at once");
   const ExitCode code = run.train();

@@ -89,8 +89,13 @@ void Field::check_number(double value, std::string_view text) const {
 
 void Field::set(std::string_view text) const {
   const auto refuse = [&](std::string_view expected) {
-    throw ConfigError(expected_got(path(), expected, text.empty() ? "nothing" : text));
+    throw ConfigError(expected_got(path(), fmt::format("{}{}", expected, may_be_automatic() ? " or auto" : ""),
+                                   text.empty() ? "nothing" : text));
   };
+  if (may_be_automatic() && text == kAutomatic) {
+    *automatic_ = true;
+    return;
+  }
   switch (kind) {
     case FieldKind::integer: {
       const auto value = parse_integer<std::int64_t>(text);
@@ -122,6 +127,7 @@ void Field::set(std::string_view text) const {
     case FieldKind::texts: break;
   }
   write(text);
+  if (may_be_automatic()) *automatic_ = false;
 }
 
 Field& Fields::add(std::string key, std::int64_t& value, std::string help) {
