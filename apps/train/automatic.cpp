@@ -10,14 +10,13 @@
 
 #include "blalm/apps/common/gradients.h"
 #include "blalm/apps/common/progress.h"
-#include "blalm/core/error.h"
 
 namespace blalm {
 namespace {
 
 // A small model learns from the number of steps more than from the size of each: 200 steps of 4,000 tokens beat 24 of
 // 32,000 on half a million words by a factor of six in perplexity.
-constexpr std::int64_t kStepsPerPass = 200, kLeastSteps = 600, kMostPasses = 10, kFewSteps = 300;
+constexpr std::int64_t kStepsPerPass = 200, kLeastSteps = 500, kMostPasses = 10, kFewSteps = 300;
 constexpr std::int64_t kLeastBatch = 4, kMostBatch = 64;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -32,7 +31,7 @@ std::int64_t batch_for(std::int64_t tokens, std::int64_t seq) {
 
 double rate_for(const RunConfig& config) {
   if (config.optim.optimizer != OptimizerKind::muon) return 1e-3;
-  constexpr double kMoonlight = 2e-3;
+  constexpr double kMoonlight = 3e-3;
   if (config.optim.muon_form == MuonForm::moonlight) return kMoonlight;
   return kMoonlight * 0.2 * std::sqrt(static_cast<double>(config.model.hidden_size));
 }
@@ -63,9 +62,7 @@ std::string choose_for_text(RunConfig& config, std::int64_t tokens) {
     chosen.push_back(fmt::format("learning rate {:.4g}", config.optim.lr.value));
   }
   if (train.micro_batch == 0) train.micro_batch = usual_micro_batch(train.batch, config.data.seq);
-  if (train.batch % train.micro_batch != 0)
-    throw ConfigError(expected_got("train.micro_batch", fmt::format("a divisor of train.batch = {}", train.batch.value),
-                                   std::to_string(train.micro_batch)));
+  config.check_micro_batch();
   if (chosen.empty()) return {};
   return fmt::format("{}, chosen for {} tokens of text", fmt::join(chosen, ", "),
                      human_count(static_cast<double>(tokens)));
@@ -74,8 +71,8 @@ std::string choose_for_text(RunConfig& config, std::int64_t tokens) {
 std::string too_short(std::int64_t steps) {
   if (steps >= kFewSteps) return {};
   return fmt::format(
-      "{} step{} teach a model little: take more text, more passes (--train.epochs) or smaller steps (--train.batch)",
-      steps, steps == 1 ? "" : "s");
+      "{} teach{} a model little: take more text, more passes (--train.epochs) or smaller steps (--train.batch)",
+      steps == 1 ? "1 step" : fmt::format("{} steps", steps), steps == 1 ? "es" : "");
 }
 
 }  // namespace blalm

@@ -10,9 +10,9 @@ namespace blalm {
 
 // Replaces every "auto" that depends on the text, of `tokens` training tokens, and train.micro_batch 0:
 //   train.batch      a power of two from 4 to 64 sequences, for about 200 steps per pass over the text
-//   train.epochs     1 to 10 passes, as many as make 600 steps (1 where optim.steps says how long the run is)
+//   train.epochs     1 to 10 passes, as many as make 500 steps (1 where optim.steps says how long the run is)
 //   optim.optimizer  muon
-//   optim.lr         0.002 with muon (in its keller-jordan form times 0.2 sqrt(width)), 0.001 with adamw
+//   optim.lr         0.003 with muon (in its keller-jordan form times 0.2 sqrt(width)), 0.001 with adamw
 //   train.micro_batch  about 8192 tokens, a divisor of the batch
 // A setting that was given stays, and the others follow it. Returns what was chosen and why, in one line, or nothing
 // when nothing was. ConfigError for a micro-batch that is no divisor of a batch that was given.

@@ -1,5 +1,7 @@
 #include "blalm/apps/train/run_config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -20,7 +22,7 @@ void make_absolute(std::string& path) {
 Fields TrainConfig::fields() {
   Fields f("train");
   f.add("seed", seed, "of initial weights and of the order of the blocks");
-  f.add("epochs", epochs, "passes over the training text; auto: one to ten, for 600 steps or more").at_least(1);
+  f.add("epochs", epochs, "passes over the training text; auto: one to ten, for 500 steps or more").at_least(1);
   f.add("batch", batch, "sequences per step; auto: 4 to 64, for about 200 steps per pass").at_least(1).at_most(1e6);
   f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens").at_least(0);
   add_precision(f, precision);
@@ -83,6 +85,13 @@ void RunConfig::resolve() {
   optim.ns_precision = resolved(optim.ns_precision, train.precision);
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
   train.threads = num_threads();
+  if (!train.batch.automatic) check_micro_batch();
+}
+
+void RunConfig::check_micro_batch() const {
+  if (train.micro_batch != 0 && train.batch % train.micro_batch != 0)
+    throw ConfigError(expected_got("train.micro_batch", fmt::format("a divisor of train.batch = {}", train.batch.value),
+                                   std::to_string(train.micro_batch)));
 }
 
 std::string RunConfig::to_toml() {

@@ -57,6 +57,8 @@ struct RunConfig {
   // from any folder. What depends on the text is left to choose_for_text() (automatic.h).
   void resolve();
   void resolve_paths();
+  // ConfigError when train.micro_batch, unless it is 0, does not divide train.batch.
+  void check_micro_batch() const;
   std::string to_toml();  // as it is resolved
 };
 
