@@ -7,7 +7,7 @@
 
 namespace blalm {
 
-// Size of the team; at first what affinity and the quota of processor time allow (cpu.h), or OMP_NUM_THREADS.
+// Size of the team; at first the number of processors this process may use (or OMP_NUM_THREADS).
 int num_threads();
 // 1 or more, else ConfigError. Applies to the whole process.
 void set_num_threads(int threads);
