@@ -10,6 +10,7 @@
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/fault.h"
 #include "blalm/apps/common/output.h"
+#include "blalm/apps/common/thread_waiting.h"
 #include "blalm/core/error.h"
 #include "blalm/core/fields.h"
 
@@ -52,6 +53,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  blalm::wait_briefly(argv);
   blalm::prepare_output();
   // A file-size limit then fails the write, which becomes a DataError like a full disk.
   std::signal(SIGXFSZ, SIG_IGN);

@@ -10,8 +10,9 @@ Fields OptimConfig::fields() {
   // Averages with a rate of 1 would never take in a gradient.
   constexpr double kBelowOne = 0.999999;
   Fields f("optim");
-  f.add("optimizer", optimizer, {"adamw", "muon"}, "adamw for all, or muon for hidden matrices and adamw for the rest");
-  f.add("lr", lr, "peak learning rate, of both groups").at_least(0);
+  f.add("optimizer", optimizer, {"adamw", "muon"},
+        "adamw for all, or muon for hidden matrices and adamw for the rest; auto: muon");
+  f.add("lr", lr, "peak learning rate, of both groups; auto: 0.003 with muon, 0.001 with adamw").at_least(0);
   f.add("weight_decay", weight_decay, "decoupled weight decay, times the learning rate; none on vectors and scalars")
       .at_least(0);
   f.add("beta1", beta1, "AdamW: decay rate of the mean gradient").at_least(0).at_most(kBelowOne);

@@ -14,8 +14,8 @@ enum class ScheduleKind { cosine, linear, wsd, constant };
 enum class WsdShape { linear, sqrt };
 
 struct OptimConfig {
-  OptimizerKind optimizer = OptimizerKind::adamw;
-  double lr = 1e-3;
+  Auto<OptimizerKind> optimizer = OptimizerKind::adamw;
+  Auto<double> lr = 1e-3;
   double weight_decay = 0.1;
   double beta1 = 0.9;
   double beta2 = 0.95;

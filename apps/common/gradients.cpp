@@ -1,5 +1,6 @@
 #include "blalm/apps/common/gradients.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace blalm {
@@ -7,11 +8,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Enough work for every product, little enough memory for every machine.
+constexpr std::int64_t kMicroBatchTokens = 8192;
+
 double between(Clock::time_point start, Clock::time_point end) {
   return std::chrono::duration<double>(end - start).count();
 }
 
 }  // namespace
+
+std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq) {
+  std::int64_t size = std::clamp<std::int64_t>(kMicroBatchTokens / seq, 1, batch);
+  while (batch % size != 0) --size;
+  return size;
+}
 
 double add_gradients(LanguageModel& model, Tape& tape, std::span<const Batch> micro_batches, PassSeconds* seconds,
                      const std::function<void(const Tape&)>& after) {

@@ -1,6 +1,7 @@
 // The gradients of one training step, by micro-batches: what the trainer runs and the benchmark measures.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <span>
 
@@ -8,6 +9,9 @@
 #include "blalm/models/language_model.h"
 
 namespace blalm {
+
+// Sequences computed at once where nothing else is asked for: about 8192 tokens, a divisor of `batch`.
+std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq);
 
 struct PassSeconds {
   double forward = 0, backward = 0;

@@ -46,7 +46,7 @@ std::string operating_system() {
 // What decides how the threads of the team wait for work.
 nlohmann::ordered_json waiting() {
   nlohmann::ordered_json j = nlohmann::ordered_json::object();
-  for (const char* name : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND", "OMP_NUM_THREADS"})
+  for (const char* name : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "OMP_NUM_THREADS"})
     if (const char* value = std::getenv(name)) j[name] = value;
   return j;
 }
@@ -58,7 +58,8 @@ std::int64_t memory_bytes() { return std::int64_t{sysconf(_SC_PHYS_PAGES)} * sys
 std::string machine_line() {
   const CpuInfo& c = cpu();
   const std::string onednn = kernels::onednn::version();
-  return fmt::format("{}, {} processors, {}; {}; {}", c.model, c.logical_cores, vectors(c), compiler(),
+  const std::string quota = c.quota > 0 ? fmt::format(" (time of {:.3g})", c.quota) : "";
+  return fmt::format("{}, {} processors{}, {}; {}; {}", c.model, c.logical_cores, quota, vectors(c), compiler(),
                      onednn.empty() ? "without oneDNN" : "oneDNN " + onednn);
 }
 
@@ -67,6 +68,7 @@ nlohmann::ordered_json machine_json() {
   const std::string onednn = kernels::onednn::version();
   return {{"cpu", c.model},
           {"processors", c.logical_cores},
+          {"quota", c.quota > 0 ? nlohmann::ordered_json(c.quota) : nlohmann::ordered_json()},
           {"l2_bytes", c.l2_bytes},
           {"l3_bytes", c.l3_bytes},
           {"vectors", vectors(c)},

@@ -61,6 +61,7 @@ bool is_toml_integer(std::string_view text) {
 
 std::string toml_value(const Field& field) {
   const std::string text = field.get();
+  if (field.is_automatic()) return to_toml_string(text);
   switch (field.kind) {
     case FieldKind::boolean: return text;
     case FieldKind::integer: return is_toml_integer(text) ? text : to_toml_string(text);
@@ -76,7 +77,7 @@ std::string toml_value(const Field& field) {
   return text;
 }
 
-std::string value_name(const Field& field) {
+std::string plain_value_name(const Field& field) {
   if (!field.value_name.empty()) return field.value_name;
   switch (field.kind) {
     case FieldKind::boolean: return "BOOL";
@@ -87,6 +88,10 @@ std::string value_name(const Field& field) {
     case FieldKind::texts: return "TEXT";
   }
   return "X";
+}
+
+std::string value_name(const Field& field) {
+  return plain_value_name(field) + (field.may_be_automatic() ? "|auto" : "");
 }
 
 void set_field(const Setting& setting, const Field& field) {

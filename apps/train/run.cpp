@@ -14,6 +14,7 @@
 #include "blalm/apps/generate/text_rules.h"
 #include "blalm/core/error.h"
 #include "blalm/core/number.h"
+#include "blalm/core/parallel.h"
 
 namespace blalm {
 namespace {
@@ -38,6 +39,7 @@ Run::Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer
                      static_cast<double>(total));
     return !StopSignals::requested();
   });
+  trainer_.watch_step([this](std::int64_t done, std::int64_t total) { show_micro_batch(done, total); });
   if (folder_ == nullptr) return;
   // What files say of an unfinished step is said again when it is finished.
   const std::int64_t step = trainer_.position().step - (trainer_.is_unfinished() ? 1 : 0);
@@ -63,7 +65,7 @@ ExitCode Run::train() {
 }
 
 ExitCode Run::take_steps() {
-  saved_ = Clock::now();
+  saved_ = shown_ = Clock::now();
   if (folder_ != nullptr) folder_->write_summary(trainer_, "running");
   const std::int64_t enough = config_.train.dry_run > 0 ? config_.train.dry_run : trainer_.total_steps();
   if (trainer_.position().step == 0) validate_first();
@@ -113,7 +115,14 @@ void Run::record(const StepReport& r) {
     say(fmt::format("step {}: skipped, the gradient of {} is not finite", r.step, r.numbers.non_finite));
   write_numbers(r);
   show(r);
+  watch_processors();
   if (r.valid) say(fmt::format("step {}: {}", r.step, in_words(*r.valid)));
+  if (r.valid_final)
+    say(fmt::format("{} of the held-out text: {}",
+                    r.valid_final->blocks == trainer_.validations().blocks
+                        ? "all"
+                        : fmt::format("{} of {} blocks", r.valid_final->blocks, trainer_.validations().blocks),
+                    in_words(*r.valid_final)));
   stop_if_skipping();
   if (r.sample_now && !config_.train.prompts.empty() && config_.train.overfit == 0) draw_samples(r.step);
   if (folder_ == nullptr) return;
@@ -165,7 +174,7 @@ void Run::fail_numerically(const std::string& expected, const std::string& got) 
 }
 
 void Run::show(const StepReport& r) {
-  const double remaining = r.position.seconds / static_cast<double>(r.step) * static_cast<double>(r.total - r.step);
+  shown_ = Clock::now();
   const double loss = std::isfinite(r.numbers.loss) ? r.position.recent_loss() : r.numbers.loss;
   const std::string total = std::to_string(r.total);
   progress_.update({{fmt::format("step {:>{}}/{}", r.step, total.size(), total)},
@@ -176,8 +185,30 @@ void Run::show(const StepReport& r) {
                     {fmt::format("lr {:.2e}", r.numbers.lr), 3},
                     {fmt::format("{:>5} tok/s", human_count(tokens_per_second_))},
                     {fmt::format("{} elapsed", human_time(r.position.seconds)), 2},
-                    {fmt::format("{} left", human_time(remaining))}},
+                    {fmt::format("{} left", human_time(r.remaining))}},
                    static_cast<double>(r.step), static_cast<double>(r.total), r.step == 1 || r.step == r.total);
+}
+
+// Of a step that takes long.
+void Run::show_micro_batch(std::int64_t done, std::int64_t total) {
+  if (done == total || Clock::now() - shown_ < std::chrono::seconds(1)) return;
+  const std::int64_t step = trainer_.position().step, steps = trainer_.total_steps();
+  progress_.update({{fmt::format("step {}/{}", step + 1, steps)}, {fmt::format("micro-batch {} of {}", done, total)}},
+                   static_cast<double>(step), static_cast<double>(steps));
+}
+
+// Once in a run: that others take the processors explains steps that vary, and what to do.
+void Run::watch_processors() {
+  constexpr double kLongEnough = 10, kMuch = 0.2;  // seconds, share of the time
+  if (told_of_wait_ || processors_.seconds() < kLongEnough) return;
+  const double share = processors_.share(num_threads()).value_or(0);
+  processors_.restart();
+  if (share < kMuch) return;
+  told_of_wait_ = true;
+  say(fmt::format("slow       {} {} for a processor {:.0f}% of the time, because of other programs or a quota{}",
+                  num_threads() == 1 ? "the thread" : fmt::format("the {} threads", num_threads()),
+                  num_threads() == 1 ? "waits" : "wait", 100 * share,
+                  num_threads() == 1 ? "" : "; --train.threads with fewer may be faster meanwhile"));
 }
 
 void Run::write_numbers(const StepReport& r) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "blalm/apps/common/processor_wait.h"
 #include "blalm/apps/common/progress.h"
 #include "blalm/apps/train/event_file.h"
 #include "blalm/apps/train/run_folder.h"
@@ -33,8 +34,10 @@ class Run {
   void record_or_save(const StepReport& report);
   void record(const StepReport& report);
   void show(const StepReport& report);
+  void show_micro_batch(std::int64_t done, std::int64_t total);
   void write_numbers(const StepReport& report);
   void write_validation(std::int64_t step, const Evaluation& valid);
+  void watch_processors();
   void draw_samples(std::int64_t step);
   bool save();
   void save_best();
@@ -56,6 +59,9 @@ class Run {
   std::chrono::steady_clock::time_point saved_;  // the last try
   bool tried_ = false;                           // to save
   std::optional<std::int64_t> last_step_;        // of the checkpoint in last/
+  std::chrono::steady_clock::time_point shown_;  // the line of progress of a whole step
+  ProcessorWait processors_;
+  bool told_of_wait_ = false;
   double tokens_per_second_ = 0;
   std::int64_t steps_ = 0;
 };

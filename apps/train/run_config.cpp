@@ -1,5 +1,7 @@
 #include "blalm/apps/train/run_config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -8,9 +10,6 @@
 
 namespace blalm {
 namespace {
-
-// Tokens of a micro-batch: enough work for every product, little enough memory for every machine.
-constexpr std::int64_t kMicroBatchTokens = 8192;
 
 // "text.txt:1M" stays a file and a number of words.
 void make_absolute(std::string& path) {
@@ -26,14 +25,20 @@ Fields TrainConfig::fields() {
   f.add("init", init, "folder of a model or a run whose weights it begins with; none: weights drawn by train.seed")
       .takes("PATH");
   f.add("seed", seed, "draws the initial weights");
-  f.add("epochs", epochs, "passes over the training text").at_least(1).at_most(1e6).when_resumed(OnResume::lengthens);
-  f.add("batch", batch, "sequences a step").at_least(1).at_most(1e6);
+  f.add("epochs", epochs, "passes over the training text; auto: one to ten, for 500 steps or more")
+      .at_least(1)
+      .at_most(1e6)
+      .when_resumed(OnResume::lengthens);
+  f.add("batch", batch, "sequences per step; auto: 4 to 64, for about 200 steps per pass").at_least(1).at_most(1e6);
   f.add("micro_batch", micro_batch, "sequences computed at once, a divisor of batch; 0: about 8192 tokens")
       .at_least(0)
       .at_most(1e6)
       .when_resumed(kFree);
   add_precision(f, precision);
-  f.add("threads", threads, "of the computation; 0: all processors").at_least(0).at_most(1024).when_resumed(kFree);
+  f.add("threads", threads, "of the computation; 0: as many as affinity and the quota of processor time allow")
+      .at_least(0)
+      .at_most(1024)
+      .when_resumed(kFree);
   f.add("recompute", recompute, "keep only the layers' inputs for backward: less memory, more time")
       .when_resumed(kFree);
   f.add("valid_every", valid_every,
@@ -41,7 +46,13 @@ Fields TrainConfig::fields() {
       .whole()
       .at_most(kMany)
       .when_resumed(kFree);
-  f.add("valid_blocks", valid_blocks, "blocks of the validation text to use; 0: all").at_least(0).at_most(kMany).when_resumed(kFree);
+  f.add(
+       "valid_blocks", valid_blocks,
+       "blocks of the held-out text in each validation, 0: all; auto: a fixed sample, so that all validations together "
+       "cost at most a tenth of the run, and the whole text at the end where that allows it")
+      .at_least(0)
+      .at_most(kMany)
+      .when_resumed(kFree);
   f.add("patience", patience, "stop after so many validations without a smaller loss, best/ keeps the best; 0: never")
       .at_least(0)
       .at_most(kMany)
@@ -67,7 +78,9 @@ Fields TrainConfig::fields() {
       .whole()
       .at_most(kMany)
       .when_resumed(kFree);
-  f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off").at_least(0).at_most(1e9);
+  f.add("overfit", overfit, "train on this many batches again and again, to see the loss go to 0; 0: off")
+      .at_least(0)
+      .at_most(1e9);
   f.add("dry_run", dry_run, "stop after this many steps and leave no run folder; 0: off")
       .at_least(0)
       .at_most(kMany)
@@ -127,9 +140,12 @@ void RunConfig::resolve() {
   optim.ns_precision = resolved(optim.ns_precision, train.precision);
   if (train.threads > 0) set_num_threads(static_cast<int>(train.threads));
   train.threads = num_threads();
-  if (train.micro_batch == 0) train.micro_batch = usual_micro_batch(train.batch, data.seq);
-  if (train.batch % train.micro_batch != 0)
-    throw ConfigError(expected_got("train.micro_batch", "a divisor of train.batch = " + std::to_string(train.batch),
+  if (!train.batch.automatic) check_micro_batch();
+}
+
+void RunConfig::check_micro_batch() const {
+  if (train.micro_batch != 0 && train.batch % train.micro_batch != 0)
+    throw ConfigError(expected_got("train.micro_batch", fmt::format("a divisor of train.batch = {}", train.batch.value),
                                    std::to_string(train.micro_batch)));
 }
 
@@ -158,10 +174,6 @@ std::string RunConfig::model_name() {
   return name.empty() ? "of its own settings" : name;
 }
 
-std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq) {
-  std::int64_t size = std::clamp<std::int64_t>(kMicroBatchTokens / seq, 1, batch);
-  while (batch % size != 0) --size;
-  return size;
 }
 
 }  // namespace blalm

@@ -18,15 +18,15 @@ namespace blalm {
 struct TrainConfig {
   std::string init;
   std::uint64_t seed = 0;
-  std::int64_t epochs = 1;
-  std::int64_t batch = 64;
+  Auto<std::int64_t> epochs = 1;
+  Auto<std::int64_t> batch = 64;
   std::int64_t micro_batch = 0;
   PrecisionChoice precision = PrecisionChoice::automatic;
   std::int64_t threads = 0;
   bool recompute = false;
 
   Amount valid_every{5, true};
-  std::int64_t valid_blocks = 0;
+  Auto<std::int64_t> valid_blocks = 0;
   std::int64_t patience = 0;
   double save_minutes = 10;
   bool keep_previous = true;
@@ -68,9 +68,11 @@ struct RunConfig {
   // Preset and size set the model; then all settings in their order. Throws ConfigError.
   void configure(std::vector<Setting> settings);
   // Automatic values replaced by what this machine makes of them, and paths by absolute ones: a run can be continued
-  // from any folder.
+  // from any folder. What depends on the text is left to choose_for_text() (automatic.h).
   void resolve();
   void resolve_paths();
+  // ConfigError when train.micro_batch, unless it is 0, does not divide train.batch.
+  void check_micro_batch() const;
   // From what settings meant when data.seed drew the held-out lines and, with train.seed added, the order of the
   // blocks.
   void take_older_seeds();
@@ -79,8 +81,5 @@ struct RunConfig {
   bool says(const Field& field) const;            // whether it means something in this run
   std::string model_name();                       // "mlstm nano", as far as the model has names
 };
-
-// Sequences computed at once where nothing else is asked for: about 8192 tokens, a divisor of `batch`.
-std::int64_t usual_micro_batch(std::int64_t batch, std::int64_t seq);
 
 }  // namespace blalm

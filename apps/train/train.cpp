@@ -12,6 +12,7 @@
 #include "blalm/apps/common/output.h"
 #include "blalm/apps/common/prepared_data.h"
 #include "blalm/apps/common/signals.h"
+#include "blalm/apps/train/automatic.h"
 #include "blalm/apps/train/initial_model.h"
 #include "blalm/apps/train/memory.h"
 #include "blalm/apps/train/prepared_settings.h"
@@ -102,6 +103,22 @@ std::string sizes_of_checkpoints(const TrainConfig& config, const Trainer& train
   return text;
 }
 
+// "720, 4 epochs of 180; held-out text: 16 of 96 blocks in each of 21 validations, all at the end, about 4% of the run"
+std::string in_words(const Trainer& trainer) {
+  std::string text = std::to_string(trainer.total_steps());
+  if (trainer.has_validation()) {
+    const ValidationPlan& v = trainer.validations();
+    const auto of_all = [&](std::int64_t blocks) {
+      return blocks == v.blocks ? fmt::format("all {} blocks", blocks)
+                                : fmt::format("{} of {} blocks", blocks, v.blocks);
+    };
+    text += fmt::format("; held-out text: {} in each of {} validations{}, about {:.2g}% of the run", of_all(v.sample),
+                        v.validations, v.last == v.sample ? "" : fmt::format(", {} at the end", of_all(v.last)),
+                        100 * v.cost(trainer.total_steps() * trainer.config().train.batch));
+  }
+  return text;
+}
+
 // With a given tokenizer the size of the vocabulary is its own.
 void require_vocabulary_of(const Tokenizer& tokenizer, const RunConfig& config, const std::vector<Setting>& given) {
   if (config.data.tokenizer.empty()) return;
@@ -150,6 +167,7 @@ ExitCode train(Arguments& a) {
   const bool is_initial = !found && !a.config.train.init.empty();
   if (is_initial) require_tokenizer_of_model(a.config, data.tokenizer);
 
+  const std::string chosen = choose_for_text(a.config, read_prepared(data.folder).train.tokens());
   Trainer trainer(a.config, data.folder, data.tokenizer);
   require_same_data(recorded, trainer);
   if (found) trainer.resume(*found);
@@ -169,6 +187,8 @@ ExitCode train(Arguments& a) {
   if (folder && is_initial) trainer.save();  // that folder is not needed any more
   describe(data, a.config, trainer, run);
   if (is_initial) run.say(fmt::format("weights    from '{}'", a.config.train.init));
+  if (!chosen.empty()) run.say("settings   " + chosen);
+  run.say("steps      " + in_words(trainer));
   if (folder)
     run.say(fmt::format("run        {}{}", folder->path().string(),
                         a.resume && !continued ? ", a new one: there was none to resume" : ""));
@@ -179,6 +199,8 @@ ExitCode train(Arguments& a) {
     run.say(fmt::format("resumed    at step {} of {}, from {}", found->position.step, trainer.total_steps(),
                         found->folder.string()));
   }
+  if (const std::string short_run = too_short(trainer.total_steps()); !short_run.empty() && a.config.train.overfit == 0)
+    run.say("short      " + short_run);
   StopSignals::announce(folder ? "stopping after this step, then saving; Ctrl-C again stops at once, without saving"
                                : "stopping after this step; Ctrl-C again stops at once");
   const ExitCode code = run.train();

@@ -82,6 +82,10 @@ Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Toke
   if (const std::int64_t most = ceil_divide(per_epoch, config_.train.batch); config_.train.overfit > most)
     throw ConfigError(expected_got("train.overfit", fmt::format("at most {} batches, all of the training text", most),
                                    fmt::format("{}", config_.train.overfit)));
+  if (valid_)
+    validations_ =
+        plan_validations(total_, config_.train.batch, config_.train.micro_batch, valid_->tokens() / config_.data.seq,
+                         config_.train.valid_every, config_.train.valid_blocks);
   const std::int64_t kept = config_.train.overfit * (config_.train.batch / config_.train.micro_batch);
   Batch batch;
   while (std::ssize(overfit_) < kept && loader_->next(batch)) overfit_.push_back(batch);
@@ -150,16 +154,6 @@ void Trainer::save_best() {
   blalm::save_best(run_, *model_, position_, tokenizer_json_);
 }
 
-// At the end, and whenever the steps pass a multiple of the interval: a quarter of 353 steps is 88.25, so 25% means
-// steps 89, 177, 265 and 353.
-bool Trainer::due(const Amount& every) const {
-  if (position_.step >= total_) return true;
-  if (every.value <= 0) return false;
-  const double interval = std::max(every.of(static_cast<double>(total_)), 1.0);
-  const auto passed = [&](std::int64_t step) { return std::floor(static_cast<double>(step) / interval); };
-  return passed(position_.step) > passed(position_.step - 1);
-}
-
 // Gradients of one step. Returns the loss.
 double Trainer::micro_batches(LineCounts& seen) {
   const std::int64_t count = config_.train.batch / config_.train.micro_batch;
@@ -174,7 +168,10 @@ double Trainer::micro_batches(LineCounts& seen) {
     seen.tokens += b.ids.numel();
     batches.push_back(b);
   }
-  return add_gradients(*model_, tape_, batches);
+  std::int64_t done = 0;
+  return add_gradients(*model_, tape_, batches, nullptr, [&](const Tape&) {
+    if (watch_step_) watch_step_(++done, std::ssize(batches));
+  });
 }
 
 std::optional<StepReport> Trainer::step() {
@@ -188,7 +185,9 @@ std::optional<StepReport> Trainer::step() {
   const StepResult update = optimizer_->step(numbers.lr);
   numbers.grad_norm = update.grad_norm;
   numbers.non_finite = update.non_finite;
-  numbers.tokens_per_second = static_cast<double>(seen.tokens) / seconds_since(start);
+  const double seconds = seconds_since(start);
+  numbers.tokens_per_second = static_cast<double>(seen.tokens) / seconds;
+  remaining_.add_step(seconds, config_.train.batch);
 
   ++position_.step;
   if (update.applied)
@@ -224,8 +223,11 @@ std::optional<StepReport> Trainer::finish_step() {
   report.epoch = static_cast<double>(position_.loader.epoch) +
                  static_cast<double>(position_.loader.block) / static_cast<double>(loader_->blocks_per_epoch());
   if (valid_ && due(config_.train.valid_every)) {
-    report.valid = validate();
-    if (!report.valid) return {};
+    const bool last = position_.step >= total_;
+    const auto measured = validate(last ? validations_.last : validations_.sample);
+    if (!measured) return {};
+    report.valid = measured->front();
+    if (measured->size() > 1) report.valid_final = measured->back();
     report.is_best =
         std::isfinite(report.valid->loss) && (!position_.best || report.valid->loss < position_.best->loss);
     position_.latest = {position_.step, report.valid->loss};
@@ -238,6 +240,7 @@ std::optional<StepReport> Trainer::finish_step() {
   report.histogram_now = config_.train.histogram_every.value > 0 && due(config_.train.histogram_every);
   count_time();
   report.position = position_;
+  report.remaining = remaining_.seconds(total_ - position_.step, config_.train.batch, validation_blocks_left());
   return report;
 }
 
@@ -259,15 +262,28 @@ void Trainer::keep_milestones(std::int64_t words_before) {
 }
 
 std::optional<Evaluation> Trainer::validate_first() {
-  const std::optional<Evaluation> valid = validate();
-  if (valid) position_.latest = {0, valid->loss};
-  if (valid && std::isfinite(valid->loss)) position_.best = position_.latest;
+  const auto measured = validate(validations_.sample);
+  if (!measured) return {};
+  const Evaluation& valid = measured->front();
+  position_.latest = {0, valid.loss};
+  if (std::isfinite(valid.loss)) position_.best = position_.latest;
   return valid;
 }
 
-std::optional<Evaluation> Trainer::validate() {
+std::optional<std::vector<Evaluation>> Trainer::validate(std::int64_t blocks) {
   tape_.clear();
-  return evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, config_.train.valid_blocks, watch_);
+  std::vector<std::int64_t> marks = {validations_.sample};
+  if (blocks > validations_.sample) marks.push_back(blocks);
+  const auto start = std::chrono::steady_clock::now();
+  auto measured = evaluate(*model_, *valid_, config_.data.seq, config_.train.micro_batch, marks, watch_);
+  if (measured) remaining_.add_validation(seconds_since(start), blocks);
+  return measured;
+}
+
+std::int64_t Trainer::validation_blocks_left() const {
+  if (!valid_ || position_.step >= total_) return 0;
+  const std::int64_t due = due_after(position_.step, total_, config_.train.valid_every);
+  return (due - 1) * validations_.sample + validations_.last;
 }
 
 }  // namespace blalm

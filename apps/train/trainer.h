@@ -13,7 +13,9 @@
 #include "blalm/apps/train/checkpoint.h"
 #include "blalm/apps/train/evaluate.h"
 #include "blalm/apps/train/metrics.h"
+#include "blalm/apps/train/remaining_time.h"
 #include "blalm/apps/train/run_config.h"
+#include "blalm/apps/train/validation_plan.h"
 #include "blalm/data/loader.h"
 #include "blalm/data/tokenizer/tokenizer.h"
 #include "blalm/optim/optimizer.h"
@@ -26,8 +28,10 @@ struct StepReport {
   RunPosition position;
   double epoch = 0;  // 1.25: a quarter of the second pass
   StepNumbers numbers;
-  std::optional<Evaluation> valid;
-  bool is_best = false;  // no validation so far had a smaller loss
+  std::optional<Evaluation> valid;        // over the sample of every validation
+  std::optional<Evaluation> valid_final;  // after the last step, where it took in more than the sample
+  double remaining = 0;                   // seconds, estimated
+  bool is_best = false;                   // no validation so far had a smaller loss
   bool sample_now = false, histogram_now = false;
 };
 
@@ -68,8 +72,11 @@ class Trainer {
   bool finished() const { return !is_unfinished() && (stopped_ || position_.step >= total_); }
   // During validations from now on: told of blocks done and blocks in all after every batch; false breaks off.
   void watch_validation(std::function<bool(std::int64_t, std::int64_t)> watch) { watch_ = std::move(watch); }
+  // From now on told of micro-batches done in a step and in all, after each.
+  void watch_step(std::function<void(std::int64_t, std::int64_t)> watch) { watch_step_ = std::move(watch); }
 
   RunConfig& config() { return config_; }  // with the vocabulary of the tokenizer
+  const RunConfig& config() const { return config_; }
   std::int64_t total_steps() const { return total_; }
   // Those of a run with other values of optim.steps and train.epochs.
   std::int64_t total_steps(std::int64_t steps, std::int64_t epochs) const;
@@ -79,16 +86,19 @@ class Trainer {
   LanguageModel& model() { return *model_; }
   const Optimizer& optimizer() const { return *optimizer_; }
   bool has_validation() const { return valid_.has_value(); }
+  const ValidationPlan& validations() const { return validations_; }
   bool stopped_early() const { return stopped_; }
   // What could not be saved of milestones since the last call, and why.
   std::vector<std::string> take_lost_milestones() { return std::exchange(lost_, {}); }
 
  private:
-  bool due(const Amount& every) const;
+  bool due(const Amount& every) const { return due_at(position_.step, total_, every); }
   bool out_of_patience() const;
   double micro_batches(LineCounts& seen);
   void keep_milestones(std::int64_t words_before);
-  std::optional<Evaluation> validate();
+  // Over the sample, and after it where there is more of it over the first `blocks`.
+  std::optional<std::vector<Evaluation>> validate(std::int64_t blocks);
+  std::int64_t validation_blocks_left() const;
   void count_time();
 
   RunConfig config_;
@@ -106,7 +116,10 @@ class Trainer {
   std::int64_t total_ = 0;
   bool stopped_ = false;
   std::filesystem::path run_;
+  ValidationPlan validations_;
+  RemainingTime remaining_;
   std::function<bool(std::int64_t, std::int64_t)> watch_;
+  std::function<void(std::int64_t, std::int64_t)> watch_step_;
   std::vector<std::string> lost_;
 };
 

@@ -3,7 +3,10 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+
+#include "blalm/core/cpu_quota.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -48,6 +51,7 @@ CpuInfo detect() {
   CpuInfo info;
   info.model = model_name();
   info.logical_cores = usable_cores();
+  info.quota = cpu_quota().value_or(0);
   info.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE);
   info.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE);
 #if defined(__x86_64__)
@@ -62,6 +66,11 @@ CpuInfo detect() {
 }
 
 }  // namespace
+
+int CpuInfo::usable_threads() const {
+  if (quota <= 0) return logical_cores;
+  return std::clamp(static_cast<int>(std::min(quota, 1e6)), 1, logical_cores);
+}
 
 const CpuInfo& cpu() {
   static const CpuInfo info = detect();

@@ -96,8 +96,13 @@ void Field::check_number(double value, std::string_view text) const {
 
 void Field::set(std::string_view text) const {
   const auto refuse = [&](std::string_view expected, std::string_view hint = {}) {
-    throw ConfigError(expected_got(path(), expected, text.empty() ? "nothing" : text, hint));
+    throw ConfigError(expected_got(path(), fmt::format("{}{}", expected, may_be_automatic() ? " or auto" : ""),
+                                   text.empty() ? "nothing" : text, hint));
   };
+  if (may_be_automatic() && text == kAutomatic) {
+    *automatic_ = true;
+    return;
+  }
   switch (kind) {
     case FieldKind::integer: {
       const auto value = parse_integer<std::int64_t>(text);
@@ -134,6 +139,7 @@ void Field::set(std::string_view text) const {
       break;
   }
   write(text);
+  if (may_be_automatic()) *automatic_ = false;
 }
 
 void Field::set_items(const std::vector<std::string>& items) const {

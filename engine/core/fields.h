@@ -30,6 +30,23 @@ struct Amount {
   double of(double whole) const { return percent ? whole * value / 100 : value; }
 };
 
+// A setting that the program chooses unless it is set; as text "auto" or the value. Until it is chosen it has the value
+// that it began with. Assigning a value sets it.
+template <class T>
+struct Auto {
+  T value{};
+  bool automatic = true;
+
+  Auto() = default;
+  Auto(T begins_with) : value(begins_with) {}
+  Auto& operator=(T x) {
+    value = x;
+    automatic = false;
+    return *this;
+  }
+  operator T() const { return value; }
+};
+
 enum class FieldKind { integer, real, boolean, text, amount, texts };
 
 // What another value of a setting means for a run that is continued.
@@ -60,7 +77,11 @@ class Field {
   bool names_files = false;  // of texts: each is a file or folder
 
   std::string path() const { return section.empty() ? key : section + "." + key; }
-  std::string get() const { return read(); }  // "0.001", "true", "5%"; texts as join_list gives them
+  // "0.001", "true", "5%", "auto"; texts as join_list gives them.
+  std::string get() const { return is_automatic() ? kAutomatic : read(); }
+  bool may_be_automatic() const { return automatic_ != nullptr; }
+  bool is_automatic() const { return automatic_ != nullptr && *automatic_; }
+  static constexpr const char* kAutomatic = "auto";
   // The texts of a field of texts, as they are; of any other field its one value.
   std::vector<std::string> items() const { return read_items ? read_items() : std::vector<std::string>{get()}; }
   // Throws ConfigError naming the path, what is allowed and what came. Integers take k and M: "100k". Texts become this
@@ -92,6 +113,11 @@ class Field {
     choices = std::move(names);
     return *this;
   }
+  // Takes "auto" as well, which sets the flag; any value clears it.
+  Field& automatic(bool& flag) {
+    automatic_ = &flag;
+    return *this;
+  }
   Field& takes(std::string name) {
     value_name = std::move(name);
     return *this;
@@ -112,6 +138,7 @@ class Field {
 
  private:
   void check_number(double value, std::string_view text) const;
+  bool* automatic_ = nullptr;
 };
 
 // The fields of one struct or of several, in the order of their description.
@@ -137,6 +164,16 @@ class Fields {
         if (names[i] == text) value = static_cast<E>(i);
     };
     return f;
+  }
+
+  // A setting that may be "auto".
+  template <class T>
+  Field& add(std::string key, Auto<T>& value, std::string help) {
+    return add(std::move(key), value.value, std::move(help)).automatic(value.automatic);
+  }
+  template <class E>
+  Field& add(std::string key, Auto<E>& value, std::vector<std::string> names, std::string help) {
+    return add(std::move(key), value.value, std::move(names), std::move(help)).automatic(value.automatic);
   }
 
   void append(Fields other);

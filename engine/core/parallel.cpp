@@ -5,14 +5,25 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 
+#include "blalm/core/cpu.h"
 #include "blalm/core/error.h"
 
 namespace blalm {
 namespace {
 
+// OMP_NUM_THREADS holds where it is set. OpenMP knows of affinity, but not of quotas.
+int first_team_size() {
+  const int threads = omp_get_max_threads();
+  if (std::getenv("OMP_NUM_THREADS") != nullptr) return threads;
+  const int usable = std::min(threads, cpu().usable_threads());
+  if (usable < threads) omp_set_num_threads(usable);
+  return usable;
+}
+
 std::atomic<int>& team() {
-  static std::atomic<int> size{omp_get_max_threads()};
+  static std::atomic<int> size{first_team_size()};
   return size;
 }
 
