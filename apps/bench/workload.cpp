@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "blalm/apps/common/gradients.h"
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/core/rng.h"

@@ -174,6 +174,4 @@ std::string RunConfig::model_name() {
   return name.empty() ? "of its own settings" : name;
 }
 
-}
-
 }  // namespace blalm
