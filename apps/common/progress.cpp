@@ -1,5 +1,4 @@
 #include "blalm/apps/common/progress.h"
-#include "blalm/apps/common/output.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -7,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+
+#include "blalm/apps/common/output.h"
 
 namespace blalm {
 namespace {
@@ -60,29 +61,54 @@ std::string fit(std::vector<ProgressPart> parts, std::size_t width) {
 Progress::Progress(double every)
     : printed_(std::chrono::steady_clock::now()), every_(every), terminal_(isatty(STDOUT_FILENO) != 0) {}
 
+Progress::~Progress() {
+  if (ticker_.joinable()) {
+    ticker_.request_stop();
+    ticker_.join();
+  }
+  clear();
+}
+
 void Progress::update(const std::vector<ProgressPart>& parts, double done, double total, bool important) {
-  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
   const auto since = [&](auto then) { return std::chrono::duration<double>(now - then).count(); };
   if (important || since(printed_) >= every_) {
     const std::string line = fit(parts, std::string::npos);
     if (file_) file_(line);
-    if (!terminal_) {
-      print_aside("{}\n", line);
-    }
+    if (!terminal_) print_aside("{}\n", line);
     printed_ = now;
   }
   if (!terminal_) return;
-  if (!important && shown_ && since(drawn_) < 0.1) return;
+  if (!important && shown_ && since(updated_) < 0.1) return;
+  parts_ = parts;
+  done_ = done;
+  total_ = total;
+  updated_ = now;
+  draw("");
+  if (!ticker_.joinable()) ticker_ = std::jthread([this](std::stop_token stop) { tick(stop); });
+}
+
+// `after` comes at the end of the line, where there is room.
+void Progress::draw(const std::string& after) {
   const std::size_t width = terminal_width() - 1;  // a line that fills the last column would wrap
-  std::string line = fit(parts, width);
+  std::string line = fit(parts_, width);
+  if (line.size() + after.size() <= width) line += after;
   constexpr std::size_t kBar = 20;
-  if (total > 0 && width >= line.size() + kBar + 3) {
-    const auto filled = static_cast<std::size_t>(std::clamp(done / total, 0.0, 1.0) * static_cast<double>(kBar));
+  if (total_ > 0 && width >= line.size() + kBar + 3) {
+    const auto filled = static_cast<std::size_t>(std::clamp(done_ / total_, 0.0, 1.0) * static_cast<double>(kBar));
     line = fmt::format("[{}{}] {}", std::string(filled, '='), std::string(kBar - filled, ' '), line);
   }
   print_aside("\r\x1b[K{}", line);
-  drawn_ = now;
   shown_ = true;
+}
+
+void Progress::tick(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  while (!stopped_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return stop.stop_requested(); })) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - updated_).count();
+    if (!parts_.empty() && seconds >= 2) draw(fmt::format("  ({} s)", seconds));
+  }
 }
 
 void Progress::update(const std::string& text, double done, double total) {
@@ -90,13 +116,20 @@ void Progress::update(const std::string& text, double done, double total) {
 }
 
 void Progress::line(const std::string& text) {
-  clear();
+  const std::lock_guard lock(mutex_);
+  erase();
   print_aside("{}\n", text);
 }
 
-void Progress::clear() {
+void Progress::erase() {
   if (shown_) write_aside("\r\x1b[K");
   shown_ = false;
+}
+
+void Progress::clear() {
+  const std::lock_guard lock(mutex_);
+  erase();
+  parts_.clear();
 }
 
 }  // namespace blalm

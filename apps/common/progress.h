@@ -2,9 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <mutex>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,10 +34,11 @@ class Progress {
  public:
   // Writes to standard output, as write_aside() does. `every`: seconds between plain lines when it is not a terminal.
   explicit Progress(double every = 10);
-  ~Progress() { clear(); }
+  ~Progress();
 
   // Shows the parts, with a bar for done/total in front when total > 0 and there is room. Redraws at most ten times a
-  // second; when piped, prints at most every `every` seconds. What is `important` is shown in any case.
+  // second; when piped, prints at most every `every` seconds. What is `important` is shown in any case. On a terminal
+  // the line tells from then on, second by second, for how long it has stood there, until something else is shown.
   void update(const std::vector<ProgressPart>& parts, double done, double total, bool important = false);
   void update(const std::string& text, double done = 0, double total = 0);
   // From now on, gives `file` the plain lines that update() prints when piped, or would print.
@@ -44,11 +49,22 @@ class Progress {
   void clear();
 
  private:
-  std::chrono::steady_clock::time_point drawn_{}, printed_;
+  using Clock = std::chrono::steady_clock;
+
+  void draw(const std::string& after);
+  void erase();
+  void tick(std::stop_token stop);
+
+  Clock::time_point updated_{}, printed_;
   std::function<void(const std::string&)> file_;
   double every_;
   bool terminal_;
-  bool shown_ = false;
+  bool shown_ = false;               // something is there to erase
+  std::vector<ProgressPart> parts_;  // what stands on the line; none when nothing does
+  double done_ = 0, total_ = 0;
+  std::mutex mutex_;  // of all of it, between the thread that works and the one that ticks
+  std::condition_variable_any stopped_;
+  std::jthread ticker_;  // begins with the first line on a terminal
 };
 
 }  // namespace blalm

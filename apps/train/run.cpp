@@ -40,6 +40,9 @@ Run::Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer
     return !StopSignals::requested();
   });
   trainer_.watch_step([this](std::int64_t done, std::int64_t total) { show_micro_batch(done, total); });
+}
+
+void Run::open_files() {
   if (folder_ == nullptr) return;
   // What files say of an unfinished step is said again when it is finished.
   const std::int64_t step = trainer_.position().step - (trainer_.is_unfinished() ? 1 : 0);
@@ -69,6 +72,7 @@ ExitCode Run::take_steps() {
   if (folder_ != nullptr) folder_->write_summary(trainer_, "running");
   const std::int64_t enough = config_.train.dry_run > 0 ? config_.train.dry_run : trainer_.total_steps();
   if (trainer_.position().step == 0) validate_first();
+  if (!trainer_.finished()) show_step_begun("begins");
   while (!trainer_.finished() && !StopSignals::requested() &&
          (trainer_.is_unfinished() || trainer_.position().step < enough))
     if (const auto report = trainer_.is_unfinished() ? trainer_.finish_step() : trainer_.step())
@@ -192,9 +196,13 @@ void Run::show(const StepReport& r) {
 // Of a step that takes long.
 void Run::show_micro_batch(std::int64_t done, std::int64_t total) {
   if (done == total || Clock::now() - shown_ < std::chrono::seconds(1)) return;
+  show_step_begun(fmt::format("micro-batch {} of {}", done, total));
+}
+
+void Run::show_step_begun(const std::string& how_far) {
   const std::int64_t step = trainer_.position().step, steps = trainer_.total_steps();
-  progress_.update({{fmt::format("step {}/{}", step + 1, steps)}, {fmt::format("micro-batch {} of {}", done, total)}},
-                   static_cast<double>(step), static_cast<double>(steps));
+  progress_.update({{fmt::format("step {}/{}", step + 1, steps)}, {how_far}}, static_cast<double>(step),
+                   static_cast<double>(steps));
 }
 
 // Once in a run: that others take the processors explains steps that vary, and what to do.

@@ -21,6 +21,8 @@ class Run {
   Run(RunConfig& config, RunFolder* folder, Trainer& trainer, const Tokenizer& tokenizer,
       std::optional<std::int64_t> saved = {});
 
+  // Of the folder, to go on from where the trainer stands: metrics.csv, samples.txt, events. Before train().
+  void open_files();
   // Prints a line and puts it into log.txt.
   void say(const std::string& line);
   // All steps that are left, and the held-out loss before the first; stop signals (signals.h) end them after the
@@ -35,6 +37,7 @@ class Run {
   void record(const StepReport& report);
   void show(const StepReport& report);
   void show_micro_batch(std::int64_t done, std::int64_t total);
+  void show_step_begun(const std::string& how_far);
   void write_numbers(const StepReport& report);
   void write_validation(std::int64_t step, const Evaluation& valid);
   void watch_processors();

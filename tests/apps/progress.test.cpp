@@ -1,8 +1,14 @@
 #include "blalm/apps/common/progress.h"
 
 #include <doctest/doctest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <limits>
+#include <thread>
 
 #include "blalm/apps/common/wrap.h"
 
@@ -46,6 +52,34 @@ TEST_CASE("text is broken between words") {
   CHECK(wrapped("one two three", 2, 7) == "one\n  two\n  three");
   CHECK(wrapped("one two three", 2, 9) == "one two\n  three");
   CHECK(wrapped("incomprehensible one", 0, 5) == "incomprehensible\none");
+}
+
+TEST_CASE("on a terminal something moves while nothing is told") {
+  int terminal = -1;
+  const winsize size{24, 60, 0, 0};
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    {
+      Progress progress;
+      progress.update("step 1/9", 1, 9);
+      progress.line("a line that stays");  // what stood on the redrawn line comes back
+      std::this_thread::sleep_for(std::chrono::milliseconds(3500));
+      progress.clear();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // nothing stands there any more
+    }
+    _exit(0);
+  }
+  std::string shown;
+  std::array<char, 256> buffer{};
+  for (ssize_t n = 0; (n = read(terminal, buffer.data(), buffer.size())) > 0;)
+    shown.append(buffer.data(), static_cast<std::size_t>(n));
+  close(terminal);
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK_MESSAGE(shown.find("a line that stays\r\n\r\x1b[K[==                  ] step 1/9  (2 s)") != shown.npos, shown);
+  CHECK_MESSAGE(shown.ends_with("\r\x1b[K"), shown);
 }
 
 }  // namespace blalm
