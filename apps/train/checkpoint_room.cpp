@@ -59,8 +59,8 @@ void require_room(const fs::path& run, std::int64_t bytes) {
   if (room >= bytes) return;
   const auto megabytes = [](std::int64_t n) { return static_cast<double>(n) / 1e6; };
   throw DataError(expected_got(
-      "train", fmt::format("{:.1f} MB of room for two checkpoints in '{}'", megabytes(bytes), run.string()),
-      fmt::format("{:.1f} MB", megabytes(room)), "make room, or name another folder with --run"));
+      "train", fmt::format("{:.2f} MB of room for two checkpoints in '{}'", megabytes(bytes), run.string()),
+      fmt::format("{:.2f} MB", megabytes(room)), "make room, or name another folder with --run"));
 }
 
 }  // namespace blalm
