@@ -29,7 +29,7 @@ TEST_CASE("end points of every schedule are exact") {
     CHECK(lr_at(25, kTotal, config) == config.lr / 2);
     CHECK(lr_at(50, kTotal, config) == config.lr);
     const double last = kind == ScheduleKind::linear     ? 0
-                        : kind == ScheduleKind::constant ? config.lr
+                        : kind == ScheduleKind::constant ? config.lr.value
                                                          : config.min_lr.of(config.lr);
     CHECK(lr_at(kTotal, kTotal, config) == last);
     CHECK(lr_at(kTotal + 7, kTotal, config) == last);
