@@ -84,7 +84,9 @@ TEST_CASE("recorded ids of patterns of model families" * doctest::skip(std::gete
   int compared = 0;
   std::vector<std::string> refused;  // of kinds that we do not read
   const json golden = json::parse(read_file((folder / "hf_tokenizer_cases.json").string()));
-  for (const auto& [name, entry] : golden.items()) {
+  for (const auto& item : golden.items()) {
+    const std::string name = item.key();
+    const json& entry = item.value();
     CAPTURE(name);
     const std::filesystem::path file = folder / entry["tokenizer"].get<std::string>();
     if (file.extension() != ".json") continue;  // a format of others
