@@ -67,7 +67,7 @@ void read_text_format(const Json& json, std::int64_t vocab_size, TextFormat& for
     if (at == json.end()) return {};
     const std::optional<std::vector<std::int32_t>> ids = token_ids(key, *at, vocab_size);
     if (!ids)
-      problems.push_back(fmt::format("{} is {}, not {}null or an id below vocab_size = {}", key, at->dump(),
+      problems.push_back(fmt::format("{} is {}, not {}null or an id below vocab_size = {}", key, json_beginning(*at),
                                      key == kEosKey ? "a list of ids, " : "", vocab_size));
     return ids.value_or(std::vector<std::int32_t>());
   };

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iostream>
 
 #include "blalm/apps/common/command.h"
 #include "blalm/apps/common/folders.h"
@@ -48,7 +47,7 @@ std::vector<std::string> prompts_from(const ParsedOptions& parsed) {
   std::vector<std::string> prompts;
   for (const cxxopts::KeyValue& given : parsed.values.arguments()) {
     if (given.key() == "prompt-file") prompts.push_back(prompt_from_file(given.value()));
-    if (given.key() == "prompt") prompts.push_back(given.value() == "-" ? prompt_from(std::cin) : given.value());
+    if (given.key() == "prompt") prompts.push_back(given.value() == "-" ? prompt_from_standard_input() : given.value());
   }
   if (prompts.empty())
     throw ConfigError(

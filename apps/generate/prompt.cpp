@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
 
 #include "blalm/apps/generate/valid_text.h"
 #include "blalm/core/error.h"
@@ -41,13 +43,15 @@ std::string prompt_from_file(const std::filesystem::path& file) {
   return text;
 }
 
-std::string prompt_from(std::istream& in) {
+std::string prompt_from_standard_input() {
   std::string text;
   char piece[1 << 16];
-  while (in.read(piece, sizeof(piece)), in.gcount() > 0) {
-    text.append(piece, static_cast<std::size_t>(in.gcount()));
+  while (const std::size_t size = std::fread(piece, 1, sizeof(piece), stdin)) {
+    text.append(piece, size);
     check_size(text.size(), "standard input");
   }
+  if (std::ferror(stdin) != 0)
+    throw DataError(expected_got("prompt", "to read standard input", std::generic_category().message(errno)));
   if (text.ends_with('\n')) text.pop_back();
   return text;
 }

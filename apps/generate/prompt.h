@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <istream>
 #include <string>
 #include <string_view>
 
@@ -15,8 +14,8 @@ std::string prompt_text(std::string_view typed);
 // The whole of a file, read as training text is: plain or compressed, its last line end left out. DataError, naming the
 // file, for what TextSource refuses and for more than kMaxPromptBytes.
 std::string prompt_from_file(const std::filesystem::path& file);
-// The rest of a stream, its last line end left out. DataError for more than kMaxPromptBytes.
-std::string prompt_from(std::istream& in);
+// The same of standard input, plain. DataError when it cannot be read, or for more than kMaxPromptBytes.
+std::string prompt_from_standard_input();
 
 inline constexpr std::size_t kMaxPromptBytes = std::size_t{1} << 28;
 

@@ -5,10 +5,10 @@
 #include <unordered_set>
 #include <utility>
 
+#include "blalm/core/utf8.h"
 #include "blalm/data/tokenizer/byte_level.h"
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/data/tokenizer/tokenizer_parts.h"
-#include "blalm/core/utf8.h"
 #include "blalm/io/json_text.h"
 
 namespace blalm {

@@ -74,12 +74,15 @@ TEST_CASE("a byte-order mark and CR LF in the settings of a run change nothing o
   CHECK_FALSE(contains(read_text(folder.path / "run" / "samples.txt"), "\r"));
 }
 
-TEST_CASE("a prompt without end is refused, not read without end") {
+TEST_CASE("a prompt that has no end, or that cannot be read, is refused") {
   const Folder folder;
   testing::save_small_model(folder.path / "model");
   const Outcome o = run_blalm("generate --prompt - --model " + folder / "model", "2>&1 < /dev/zero");
   CHECK(o.exit_code == 3);
   CHECK_MESSAGE(contains(o, "[prompt] expected at most 268435456 bytes, got more from standard input"), o.output);
+  const Outcome unread = run_blalm("generate --prompt - --model " + folder / "model", "2>&1 < /");
+  CHECK(unread.exit_code == 3);
+  CHECK_MESSAGE(contains(unread, "[prompt] expected to read standard input, got Is a directory"), unread.output);
 }
 
 }  // namespace blalm
