@@ -2,8 +2,8 @@
 #include <memory>
 #include <optional>
 
-#include "blalm/data/byte_decoders.h"
 #include "blalm/data/byte_reader.h"
+#include "blalm/data/decoder.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace blalm;
@@ -15,16 +15,17 @@ constexpr std::size_t kMostPiece = 9;                     // bytes of what goes 
 
 class Pieces final : public ByteReader {
  public:
-  Pieces(std::string_view bytes, std::size_t size) : rest_(bytes), size_(size) {}
+  Pieces(std::string_view bytes, std::size_t size) : all_(bytes), rest_(bytes), size_(size) {}
 
   std::string_view next() override {
     const std::string_view piece = rest_.substr(0, size_);
     rest_.remove_prefix(piece.size());
     return piece;
   }
+  std::int64_t file_bytes() const override { return std::ssize(all_) - std::ssize(rest_); }
 
  private:
-  std::string_view rest_;
+  std::string_view all_, rest_;
   std::size_t size_;
 };
 
@@ -49,11 +50,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::filesystem::path path = fuzz::file_of(input, "input");
   const std::optional<std::string> whole = read_all(input, [&] { return open_bytes(path); });
   if (whole == input) return 0;  // no archive, but plain bytes
-  const bool gzip = input.starts_with("\x1F\x8B");
-  const std::optional<std::string> cut = read_all(input, [&] {
-    auto pieces = std::make_unique<Pieces>(input, 1 + size % kMostPiece);
-    return gzip ? decode_gzip(std::move(pieces), path) : decode_archive(std::move(pieces), path);
-  });
+  const auto decode = input.starts_with("\x1F\x8B") ? decode_gzip : input.starts_with("\xFD") ? decode_xz : decode_zstd;
+  const std::optional<std::string> cut =
+      read_all(input, [&] { return decode(std::make_unique<Pieces>(input, 1 + size % kMostPiece), path); });
   const bool comparable = !broken_off(whole) && !broken_off(cut);  // where they break off depends on the pieces
   fuzz::require(!comparable || cut == whole, "pieces of any size give the same");
   return 0;

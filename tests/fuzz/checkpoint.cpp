@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "blalm/data/fingerprint.h"
@@ -54,12 +55,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::taken(input, [&] {
     const auto found = find_checkpoint(fuzz::folder().path());
     fuzz::require(found.has_value(), "a checkpoint that is there is found or refused");
+    const RunPosition& p = found->position;
+    fuzz::require(std::min({p.step, p.loader.epoch, p.loader.block, p.words, p.tokens}) >= 0,
+                  "counts are not negative");
     load_checkpoint(*found, sample.model, sample.optimizer);
-    save_checkpoint(fuzz::folder().path(), "last", sample.model, sample.optimizer, found->position, "{}");
+    save_checkpoint(fuzz::folder().path(), sample.model, sample.optimizer, p, "{}", true);
     const auto again = find_checkpoint(fuzz::folder().path());
-    fuzz::require(again && again->position.step == found->position.step &&
-                      again->position.loader == found->position.loader &&
-                      again->position.words == found->position.words,
+    fuzz::require(again && again->position.step == p.step && again->position.loader == p.loader &&
+                      again->position.words == p.words,
                   "a checkpoint is found as it was saved");
   });
   return 0;

@@ -1,6 +1,8 @@
 // The smallest run that has a checkpoint: apart from samples.h, for it needs models and optimisers.
 #pragma once
 
+#include <limits>
+
 #include "blalm/apps/train/checkpoint.h"
 #include "blalm/core/parallel.h"
 #include "tests/fuzz/fuzz.h"
@@ -17,8 +19,10 @@ struct CheckpointSample {
     position.tokens = 1200;
     position.add_loss(3.5);
     position.best = {5, 3.25};
-    position.unfinished = {{3.5, 1e-3, 0.5, 1000, "model.norm.weight"}};
-    save_checkpoint(run, "last", model, optimizer, position, "{}");
+    position.latest = {6, 3.5};
+    position.skipped = {1, 7, "model.norm.weight"};
+    position.unfinished = {{3.5, 1e-3, std::numeric_limits<double>::infinity(), 1000, "model.norm.weight"}};
+    save_checkpoint(run, model, optimizer, position, "{}", true);
   }
 
   static ModelConfig config() {
