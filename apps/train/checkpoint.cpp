@@ -9,15 +9,17 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "blalm/apps/train/checkpoint_room.h"
 #include "blalm/core/error.h"
 #include "blalm/core/utf8.h"
 #include "blalm/data/fingerprint.h"
+#include "blalm/data/tokenizer/json_field.h"
 #include "blalm/io/atomic_file.h"
 #include "blalm/io/json_text.h"
 #include "blalm/io/mapped_file.h"
@@ -89,11 +91,30 @@ void fill_folder(const fs::path& folder, const std::function<void()>& fill) {
 
 // JSON has no numbers that are not finite, but a loss may be one.
 json number(double x) { return std::isfinite(x) ? json(x) : json(fmt::format("{}", x)); }
-double number_from(const json& j) {
-  return j.is_string() ? std::strtod(j.get_ref<const std::string&>().c_str(), nullptr) : j.get<double>();
+double number_in(const JsonField& object, std::string_view key) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInfinity = std::numeric_limits<double>::infinity();
+  const JsonField field = object[key];
+  if (field.value().is_number()) return field.value().get<double>();
+  for (const double x : {kNan, -kNan, kInfinity, -kInfinity})
+    if (field.value() == number(x)) return x;
+  field.fail("a number");
 }
 
-Validation validation_from(const json& j) { return {j.at("step"), number_from(j.at("loss"))}; }
+std::int64_t count_in(const JsonField& object, std::string_view key) {
+  return object[key].integer(0, std::numeric_limits<std::int64_t>::max());
+}
+
+std::uint64_t hash_in(const JsonField& object, std::string_view key) {
+  const JsonField field = object[key];
+  if (!field.value().is_number_unsigned()) field.fail("a whole number of 64 bits");
+  return field.value().get<std::uint64_t>();
+}
+
+std::optional<Validation> validation_in(const JsonField& object, std::string_view key) {
+  const JsonField field = object[key];
+  if (field.is_null()) return {};
+  return Validation{count_in(field, "step"), number_in(field, "loss")};
+}
 
 json to_json(const RunPosition& p) {
   json j = {{"step", p.step},
@@ -119,28 +140,25 @@ json to_json(const RunPosition& p) {
   return j;
 }
 
-RunPosition position_from(const json& j) {
+RunPosition position_from(const json& document) {
+  const JsonField root = JsonField::root(document, "state.json");
   RunPosition p;
-  p.step = j.at("step");
-  p.loader = {j.at("epoch"), j.at("block")};
-  p.loader_identity = j.at("loader_identity");
-  p.words = j.at("words");
-  p.tokens = j.at("tokens");
-  p.seconds = j.at("seconds");
-  p.loss_sum = j.at("loss_sum");
-  p.loss_weight = j.at("loss_weight");
-  p.validations_without_gain = j.at("validations_without_gain");
-  if (j.contains("best")) p.best = validation_from(j["best"]);
-  if (j.contains("latest")) p.latest = validation_from(j["latest"]);
-  if (j.contains("skipped")) {
-    const json& s = j["skipped"];
-    p.skipped = {s.at("count"), s.at("first"), s.at("parameter")};
-  }
-  if (j.contains("unfinished")) {
-    const json& u = j["unfinished"];
-    p.unfinished = {number_from(u.at("loss")), number_from(u.at("lr")), number_from(u.at("grad_norm")),
-                    number_from(u.at("tokens_per_second")), u.at("non_finite")};
-  }
+  p.step = count_in(root, "step");
+  p.loader = {count_in(root, "epoch"), count_in(root, "block")};
+  p.loader_identity = hash_in(root, "loader_identity");
+  p.words = count_in(root, "words");
+  p.tokens = count_in(root, "tokens");
+  p.seconds = number_in(root, "seconds");
+  p.loss_sum = number_in(root, "loss_sum");
+  p.loss_weight = number_in(root, "loss_weight");
+  p.validations_without_gain = count_in(root, "validations_without_gain");
+  p.best = validation_in(root, "best");
+  p.latest = validation_in(root, "latest");
+  if (const JsonField s = root["skipped"]; !s.is_null())
+    p.skipped = {count_in(s, "count"), count_in(s, "first"), s["parameter"].string()};
+  if (const JsonField u = root["unfinished"]; !u.is_null())
+    p.unfinished = {number_in(u, "loss"), number_in(u, "lr"), number_in(u, "grad_norm"),
+                    number_in(u, "tokens_per_second"), u["non_finite"].string()};
   return p;
 }
 
@@ -150,22 +168,23 @@ std::string damage(const fs::path& folder, RunPosition& position) {
   try {
     const MappedFile done_file(folder / "DONE");
     const json done = parse_json(done_file.text(), "DONE", kSmallJson);
-    for (const auto& [name, entry] : done.at("files").items()) {
+    const JsonField files = JsonField::root(done, "DONE")["files"];
+    if (!files.is_object()) files.fail("an object");
+    for (const auto& item : files.value().items()) {
+      const std::string& name = item.key();
+      const JsonField entry = files[name];
       at = name;
       if (name.find('/') != std::string::npos) return name + ": no plain file name";
       const MappedFile file(folder / name);
-      if (file.size() != entry.at("bytes").get<std::size_t>())
-        return fmt::format("{}: {} bytes instead of {}", name, file.size(), entry.at("bytes").get<std::size_t>());
-      if (fingerprint_of(file.text()).str() != entry.at("xxh3").get<std::string>())
-        return name + ": its contents have changed";
+      if (const std::int64_t bytes = count_in(entry, "bytes"); std::cmp_not_equal(file.size(), bytes))
+        return fmt::format("{}: {} bytes instead of {}", name, file.size(), bytes);
+      if (fingerprint_of(file.text()).str() != entry["xxh3"].string()) return name + ": its contents have changed";
     }
     at = "state.json";
     const MappedFile state(folder / "state.json");
     position = position_from(parse_json(state.text(), "state.json", kSmallJson));
   } catch (const Error& e) {
     return fmt::format("{}: {}", at, e.what());
-  } catch (const json::exception&) {
-    return at + ": not what a checkpoint holds";
   }
   return {};
 }
@@ -241,7 +260,7 @@ void save_best(const fs::path& run, const LanguageModel& model, const RunPositio
   replace_folder(run, "best", false, [&](const fs::path& fresh) {
     save_model(model, fresh);
     write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
-    write_file_atomically(fresh / "state.json", to_json(position).dump(2) + "\n");
+    write_file_atomically(fresh / "state.json", json_text(to_json(position)) + "\n");
     write_done(fresh);
   });
 }
