@@ -85,9 +85,11 @@ TEST_CASE("test cases that the documentation names exist") {
     if (entry.path().extension() != ".md") continue;
     const std::string document = read(entry.path());
     for (std::sregex_iterator at(document.begin(), document.end(), names), end; at != end; ++at) {
-      const std::string source = read(root / (*at)[1].str()), cases = (*at)[2];
+      // A name too long for a line is several literals.
+      const std::string source = std::regex_replace(read(root / (*at)[1].str()), std::regex("\"\n *\""), ""),
+                        cases = (*at)[2];
       for (std::sregex_iterator name(cases.begin(), cases.end(), quoted); name != end; ++name, ++checked)
-        CHECK_MESSAGE(source.find("TEST_CASE(" + name->str()) != std::string::npos,
+        CHECK_MESSAGE(source.find(name->str()) != std::string::npos,
                       entry.path().filename().string() << ": no " << name->str() << " in " << (*at)[1]);
     }
   }
