@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "blalm/core/error.h"
 #include "blalm/data/prepared.h"
@@ -41,7 +42,10 @@ bool gives_data(DataConfig config, const fs::path& own, const fs::path& aside, P
 // The number that a setting had, or has still.
 std::int64_t number_before(const RecordedRun& recorded, const std::string& path, std::int64_t now) {
   const auto before = recorded.settings.find(path);
-  return before == recorded.settings.end() ? now : std::stoll(before->second);
+  if (before == recorded.settings.end()) return now;
+  std::int64_t value = now;  // as long as run.json has no number there
+  std::from_chars(before->second.data(), before->second.data() + before->second.size(), value);
+  return value;
 }
 
 }  // namespace

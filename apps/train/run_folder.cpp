@@ -27,6 +27,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What config.toml of a run begins with. Any other is somebody's own.
+constexpr std::string_view kConfigTitle = "# All settings of this run, as they were resolved.\n";
+
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
 // The command line of this process, as a shell takes it.
@@ -107,12 +110,15 @@ RunFolder::RunFolder(const fs::path& folder, bool resume) : owned_(checked(folde
 bool RunFolder::is_run(const fs::path& folder) {
   std::error_code ignored;
   const auto holds = [&](const char* name) { return fs::exists(folder / name, ignored); };
-  return holds("config.toml") && std::ranges::any_of(std::array{"metrics.csv", "log.txt", "run.json", "last"}, holds);
+  if (!holds("config.toml")) return false;
+  if (std::ranges::any_of(std::array{"log.txt", "run.json", "last"}, holds)) return true;
+  std::string title;  // of a run that was killed before it wrote more
+  std::getline(std::ifstream(folder / "config.toml", std::ios::binary), title);
+  return title + '\n' == kConfigTitle;
 }
 
 void RunFolder::write_config(RunConfig& config) const {
-  write_file_atomically(path() / "config.toml",
-                        "# All settings of this run, as they were resolved.\n" + config.to_toml(), Links::replace);
+  write_file_atomically(path() / "config.toml", std::string(kConfigTitle) + config.to_toml(), Links::replace);
 }
 
 RecordedRun read_record(const fs::path& folder) {
@@ -122,7 +128,7 @@ RecordedRun read_record(const fs::path& folder) {
   const nlohmann::json run = summary_in(folder);
   if (const auto values = run.find("settings"); values != run.end() && values->is_object())
     for (const auto& [path, value] : values->items())
-      if (value.is_string()) recorded.settings[path] = value.get<std::string>();
+      if (value.is_string()) recorded.settings[path] = utf8::without_stand_ins(value.get<std::string>());
   if (const auto data = run.find("data"); data != run.end() && data->is_object())
     recorded.data = {text_in(*data, "tokenizer"), text_in(*data, "train"), text_in(*data, "valid")};
   if (recorded.settings.empty()) {

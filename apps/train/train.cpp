@@ -184,6 +184,7 @@ ExitCode train(Arguments& a) {
     data.owned->keep();
     data.owned->share();
   }
+  run.open_files();
   if (folder && is_initial) trainer.save();  // that folder is not needed any more
   describe(data, a.config, trainer, run);
   if (is_initial) run.say(fmt::format("weights    from '{}'", a.config.train.init));
