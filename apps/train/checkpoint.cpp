@@ -207,6 +207,13 @@ void write_done(const fs::path& folder) {
   write_file_atomically(folder / "DONE", json_text(json({{"files", files}})) + "\n");
 }
 
+// What last/ and best/ hold beside weights and optimiser; DONE comes last.
+void write_rest(const fs::path& folder, const RunPosition& position, const std::string& tokenizer_json) {
+  write_file_atomically(folder / "tokenizer.json", tokenizer_json);
+  write_file_atomically(folder / "state.json", json_text(to_json(position)) + "\n");
+  write_done(folder);
+}
+
 // RUN/NAME/ becomes what `fill` writes; the one before it becomes NAME.previous/, and goes unless it is kept.
 void replace_folder(const fs::path& run, const std::string& name, bool keep_previous,
                     const std::function<void(const fs::path&)>& fill) {
@@ -248,9 +255,7 @@ void save_checkpoint(const fs::path& run, const LanguageModel& model, const Opti
   replace_folder(run, "last", keep_previous, [&](const fs::path& fresh) {
     save_model(model, fresh);
     save_optimizer(optimizer, fresh / "optim.safetensors");
-    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
-    write_file_atomically(fresh / "state.json", json_text(to_json(position)) + "\n");
-    write_done(fresh);
+    write_rest(fresh, position, tokenizer_json);
   });
 }
 
@@ -259,9 +264,7 @@ void save_best(const fs::path& run, const LanguageModel& model, const RunPositio
   require_finite(model);
   replace_folder(run, "best", false, [&](const fs::path& fresh) {
     save_model(model, fresh);
-    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
-    write_file_atomically(fresh / "state.json", json_text(to_json(position)) + "\n");
-    write_done(fresh);
+    write_rest(fresh, position, tokenizer_json);
   });
 }
 
