@@ -99,15 +99,6 @@ void require_replaceable(const fs::path& folder, const PreparedData& data) {
                                "other prepared data", "name another folder, or replace it with --replace"));
 }
 
-// Nothing when there is none that can be read.
-std::optional<PreparedData> data_in(const fs::path& folder) {
-  try {
-    return read_prepared(folder);
-  } catch (const DataError&) {
-    return {};
-  }
-}
-
 bool has_same_settings(const PreparedData& there, const PrepareOptions& options) {
   return there.separator == options.separator && there.settings == options.settings;
 }
@@ -118,8 +109,8 @@ void put_in_place(const fs::path& staging, const OwnedFolder& owned, const Prepa
   const fs::path& folder = owned.path();
   require_replaceable(folder, data);
   if (!options.replace && is_prepared(folder)) {
-    const std::optional<PreparedData> there = data_in(folder);
-    if (!there || !has_same_settings(*there, options) || !have_same_tokens(*there, data)) refuse(folder);
+    const PreparedData there = read_prepared(folder);
+    if (!has_same_settings(there, options) || !have_same_tokens(there, data)) refuse(folder);
     return;
   }
   const std::optional<PreparedData> earlier = earlier_data(folder);
@@ -214,9 +205,7 @@ PrepareReport prepare(const std::vector<SourcePlan>& plan, const TextEncoder& en
 }
 
 void refuse_other_data(const fs::path& folder, const PrepareOptions& options) {
-  if (options.replace || !is_prepared(folder)) return;
-  if (const std::optional<PreparedData> there = data_in(folder); !there || !has_same_settings(*there, options))
-    refuse(folder);
+  if (!options.replace && is_prepared(folder) && !has_same_settings(read_prepared(folder), options)) refuse(folder);
 }
 
 void read_training_text(const std::vector<SourcePlan>& plan, const TextOptions& text, Separator separator,

@@ -281,7 +281,8 @@ TEST_CASE("--print-config writes what was asked: it takes other settings, and ot
 TEST_CASE("run.json says where a run stands, how it did, what it is called and what it was made with") {
   const Folder folder;
   const Outcome o = run_blalm(train_arguments(
-      folder, "a", "--run.name 'the \"first\"' --run.notes 'as a start' --run.tags small --run.tags 'a, b'"));
+      folder, "a",
+      "--optim.lr 1e-3 --run.name 'the \"first\"' --run.notes 'as a start' --run.tags small --run.tags 'a, b'"));
   REQUIRE_MESSAGE(o.exit_code == 0, o.output);
   const nlohmann::json run = summary_of(folder.path / "a");
   const auto rows = metrics_of(folder.path / "a");
