@@ -94,6 +94,15 @@ void Field::check_number(double value, std::string_view text) const {
   throw ConfigError(expected_got(path(), range, text));
 }
 
+namespace {
+
+void check_items(const Field& field, const std::vector<std::string>& items) {
+  for (const std::string& item : items)
+    if (item.find('\0') != item.npos) throw ConfigError(expected_got(field.path(), "texts without zero bytes", item));
+}
+
+}  // namespace
+
 void Field::set(std::string_view text) const {
   const auto refuse = [&](std::string_view expected, std::string_view hint = {}) {
     throw ConfigError(expected_got(path(), fmt::format("{}{}", expected, may_be_automatic() ? " or auto" : ""),
@@ -134,9 +143,7 @@ void Field::set(std::string_view text) const {
       if (!choices.empty() && std::ranges::find(choices, text) == choices.end())
         refuse(fmt::format("one of {}", fmt::join(choices, ", ")));
       break;
-    case FieldKind::texts:
-      if (text.find('\0') != std::string_view::npos) refuse("texts without zero bytes");
-      break;
+    case FieldKind::texts: check_items(*this, {std::string(text)}); break;
   }
   write(text);
   if (may_be_automatic()) *automatic_ = false;
@@ -144,6 +151,7 @@ void Field::set(std::string_view text) const {
 
 void Field::set_items(const std::vector<std::string>& items) const {
   if (!write_items) throw ConfigError(expected_got(path(), "one value", fmt::format("a list of {}", items.size())));
+  check_items(*this, items);
   write_items(items);
 }
 

@@ -86,6 +86,9 @@ TEST_CASE("a list is what was listed: no text of it is split, whatever is in it"
   const std::string one = files.get();
   files.set_items({"a", "b"});
   CHECK(one != files.get());
+  for (const std::vector<std::string>& items :
+       {std::vector<std::string>{std::string(1, '\0')}, {"a", std::string("b\0c", 3)}})
+    CHECK_THROWS_AS(files.set_items(items), ConfigError);
   CHECK_THROWS_WITH_AS(f.at("example.lr").set_items({"1", "2"}), "[example.lr] expected one value, got a list of 2",
                        ConfigError);
 }
