@@ -42,7 +42,7 @@ Fields OptimConfig::fields() {
 
 void OptimConfig::validate() const {
   const bool has_floor = schedule == ScheduleKind::cosine || schedule == ScheduleKind::wsd;
-  if (has_floor && !min_lr.percent && min_lr.value > lr)
+  if (has_floor && !min_lr.percent && !lr.automatic && min_lr.value > lr)
     throw ConfigError(expected_got("optim.min_lr", fmt::format("at most optim.lr = {}, or a share of it", lr),
                                    fmt::format("{}", min_lr.value),
                                    min_lr.value <= 1 ? percentage_of_share(min_lr.value) : "a share is written 10%"));

@@ -36,7 +36,8 @@ struct OptimConfig {
 
   // Section "optim". The list refers to this object.
   Fields fields();
-  // Throws ConfigError when fields contradict each other (each alone is checked when it is set).
+  // Throws ConfigError when fields contradict each other (each alone is checked when it is set). A rate that is not
+  // chosen yet contradicts none.
   void validate() const;
 };
 

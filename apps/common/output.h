@@ -6,6 +6,8 @@
 
 #include <string_view>
 
+#include "blalm/core/utf8.h"
+
 namespace blalm {
 
 // Nobody reads standard output any more: a closed pipe, a terminal that is gone.
@@ -28,17 +30,18 @@ void write_error(std::string_view text);
 // Why write_aside() had to let something go, when it was not that nobody reads; 0, or an errno.
 int lost_output();
 
+// The same of a format, with all that a terminal obeys shown as escapes: names, paths and texts may hold anything.
 template <class... T>
 void print_out(fmt::format_string<T...> format, T&&... values) {
-  write_out(fmt::vformat(format, fmt::make_format_args(values...)));
+  write_out(utf8::printable_lines(fmt::vformat(format, fmt::make_format_args(values...))));
 }
 template <class... T>
 void print_aside(fmt::format_string<T...> format, T&&... values) {
-  write_aside(fmt::vformat(format, fmt::make_format_args(values...)));
+  write_aside(utf8::printable_lines(fmt::vformat(format, fmt::make_format_args(values...))));
 }
 template <class... T>
 void print_error(fmt::format_string<T...> format, T&&... values) {
-  write_error(fmt::vformat(format, fmt::make_format_args(values...)));
+  write_error(utf8::printable_lines(fmt::vformat(format, fmt::make_format_args(values...))));
 }
 
 }  // namespace blalm

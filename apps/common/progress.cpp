@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "blalm/apps/common/output.h"
+#include "blalm/core/utf8.h"
 
 namespace blalm {
 namespace {
@@ -99,7 +100,7 @@ void Progress::draw(const std::string& after) {
     const auto filled = static_cast<std::size_t>(std::clamp(done_ / total_, 0.0, 1.0) * static_cast<double>(kBar));
     line = fmt::format("[{}{}] {}", std::string(filled, '='), std::string(kBar - filled, ' '), line);
   }
-  print_aside("\r\x1b[K{}", line);
+  write_aside(fmt::format("\r\x1b[K{}", utf8::printable(line)));
   shown_ = true;
 }
 

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <optional>
 
+#include "blalm/apps/common/output.h"
 #include "blalm/apps/common/toml_text.h"
 #include "blalm/apps/common/wrap.h"
 #include "blalm/core/error.h"
@@ -99,8 +100,8 @@ void set_field(const Setting& setting, const Field& field) {
   if (!field.names_files || setting.value.empty()) return field.set(setting.value);
   const std::vector<std::string> files = files_named(setting.value);
   if (files.size() > 1)
-    fmt::print(stderr, "blalm: {}: there is no file '{}'; taken for {} files: '{}'\n", setting.origin, setting.value,
-               files.size(), fmt::join(files, "', '"));
+    print_error("blalm: {}: there is no file '{}'; taken for {} files: '{}'\n", setting.origin, setting.value,
+                files.size(), fmt::join(files, "', '"));
   field.set_items(files);
 }
 

@@ -1,5 +1,6 @@
 // blalm generate: text from a trained model.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -115,7 +116,11 @@ ExitCode print_texts(Request& r) {
       making(fmt::format("the model '{}'", folder.string()), [&] { return load_model(folder); });
   model->run.precision = precision_of(r.precision);
 
-  OrderedOutput output(r.prompts.size(), r.stream, write_out);
+  // The bytes that a model writes are data in a file or a pipe. A terminal would obey some of them.
+  const bool shown = isatty(STDOUT_FILENO) != 0;
+  OrderedOutput output(r.prompts.size(), r.stream, [&](std::string_view text) {
+    write_out(shown ? std::string_view(utf8::printable_lines(text)) : text);
+  });
   r.generate.stop_asked = StopSignals::requested;
   for (std::size_t i = 0; i < r.prompts.size(); ++i) output.add(i, head(r, i));
   GenerateSpeed speed;

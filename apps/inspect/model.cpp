@@ -81,7 +81,7 @@ ExitCode run(int argc, char** argv) {
   if (parsed.has("out"))
     write_file_atomically(parsed.text("out"), text);
   else
-    write_out(text);
+    print_out("{}", text);
   return ExitCode::kDone;
 }
 

@@ -79,7 +79,7 @@ ExitCode prepare_folder(const Request& request) {
     const ReadyData data = ready_data(request.data, request.out, progress, stop_if_asked, request.replace);
     data.owned->keep();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    write_aside(summary(data, request.data, seconds.count()));
+    print_aside("{}", summary(data, request.data, seconds.count()));
     return ExitCode::kDone;
   } catch (const Interrupted&) {
     print_error("blalm: [tokenize] interrupted, '{}' {}\n", request.out.string(),

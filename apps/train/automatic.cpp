@@ -61,6 +61,7 @@ std::string choose_for_text(RunConfig& config, std::int64_t tokens) {
     config.optim.lr = rate_for(config);
     chosen.push_back(fmt::format("learning rate {:.4g}", config.optim.lr.value));
   }
+  config.optim.validate();
   if (train.micro_batch == 0) train.micro_batch = usual_micro_batch(train.batch, config.data.seq);
   config.check_micro_batch();
   if (chosen.empty()) return {};
