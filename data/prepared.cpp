@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "blalm/core/error.h"
+#include "blalm/core/utf8.h"
 #include "blalm/data/shard_rules.h"
 #include "blalm/data/tokenizer/json_field.h"
 #include "blalm/io/atomic_file.h"
@@ -180,11 +181,12 @@ PreparedData read_prepared(const std::filesystem::path& folder) {
   data.valid = part_from(root["valid"]);
   check_each_is_once(root, data);
   for (const JsonField& source : root["sources"].array()) {
-    data.sources.push_back({source["path"].string(), stats_from(source["train"]), stats_from(source["valid"]),
-                            source["capped"].boolean()});
+    data.sources.push_back({utf8::without_stand_ins(source["path"].string()), stats_from(source["train"]),
+                            stats_from(source["valid"]), source["capped"].boolean()});
   }
   if (const auto settings = document.find("settings"); settings != document.end())
-    for (const auto& [key, value] : settings->items()) data.settings[key] = root["settings"][key].string();
+    for (const auto& [key, value] : settings->items())
+      data.settings[key] = utf8::without_stand_ins(root["settings"][key].string());
   return data;
 }
 

@@ -136,15 +136,6 @@ Json with_stand_ins(const Json& value) {
   return copy;
 }
 
-template <class Json>
-std::string text_of(const Json& document, int indent) {
-  try {
-    return document.dump(indent);
-  } catch (const json::type_error&) {  // the one reason: a string that is not UTF-8
-    return with_stand_ins(document).dump(indent);
-  }
-}
-
 }  // namespace
 
 json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits, std::string_view hint) {
@@ -161,8 +152,10 @@ json parse_json(std::string_view text, const std::string& where, const JsonLimit
   });
 }
 
-std::string json_text(const nlohmann::ordered_json& document, int indent) { return text_of(document, indent); }
-std::string json_text(const json& document, int indent) { return text_of(document, indent); }
+std::string json_text(const nlohmann::ordered_json& document, int indent) {
+  return with_stand_ins(document).dump(indent);
+}
+std::string json_text(const json& document, int indent) { return with_stand_ins(document).dump(indent); }
 
 std::string json_fault(const std::string& token, bool at_end, int error_id) {
   constexpr int kNumberOutOfRange = 406;

@@ -77,7 +77,7 @@ TEST_CASE("any bytes go through JSON and come back") {
     if (value >= 0xD800 && value < 0xE000) continue;
     std::string text;
     utf8::append(value, text);
-    if (parse_json(json_text(json(text)), "f") != json(text)) FAIL(value);
+    if (utf8::without_stand_ins(parse_json(json_text(json(text)), "f").get<std::string>()) != text) FAIL(value);
   }
 }
 
