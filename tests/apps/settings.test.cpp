@@ -148,7 +148,7 @@ TEST_CASE("every amount of steps of a run is whole, every count has a bound") {
   for (const Field& f : all.list()) {
     CAPTURE(f.path());
     if (f.kind == FieldKind::amount && f.path() != "optim.min_lr") CHECK((f.counts && f.maximum <= 1e12));
-    if (f.kind == FieldKind::integer && f.key != "seed") CHECK(f.maximum <= 1e15);
+    if (f.kind == FieldKind::integer && !f.key.ends_with("seed")) CHECK(f.maximum <= 1e15);
   }
   for (const char* path :
        {"optim.warmup", "optim.decay", "train.valid_every", "train.sample_every", "train.histogram_every"}) {
