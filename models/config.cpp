@@ -140,7 +140,7 @@ void ModelConfig::validate() const {
   require(weight_init == WeightInit::normal || !residual_init_scale, "residual_init_scale false with weight_init xlstm",
           "true", "that initialisation shrinks the same matrices");
   // Far above any machine's memory, far below where counts of bytes and operations would overflow.
-  constexpr double kMostNumbers = 1e15;
+  constexpr double kMostNumbers = 1e17;
   const auto real = [](std::int64_t n) { return static_cast<double>(n); };
   const double width = real(hidden_size), inner = intermediate_size > 0 ? real(intermediate_size) : 4 * width;
   const double layer = width * (8 * width + 3 * inner + 2 * real(swa_window + swa_memory + conv_kernel));

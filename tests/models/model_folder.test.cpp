@@ -190,9 +190,9 @@ TEST_CASE("sizes that a config merely claims are not allocated") {
   ModelConfig config = small_config("mlstm");
   save_model(LanguageModel(config), folder.path);
   config.hidden_size = config.vocab_size = 16777216;
-  config.num_hidden_layers = 10000;
+  config.num_hidden_layers = 30;
   write_file_atomically(folder.path / "config.json", to_json(config));
-  CHECK(contains(complaint(folder.path), "and 149498 more"));
+  CHECK_MESSAGE(contains(complaint(folder.path), "and 448 more"), complaint(folder.path));
 }
 
 TEST_CASE("missing files are data errors") {

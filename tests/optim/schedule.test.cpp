@@ -143,7 +143,7 @@ TEST_CASE("settings are read by name and checked") {
   CHECK_THROWS_AS(fields.set("optim.eps", "0"), ConfigError);
   CHECK_THROWS_AS(fields.set("optim.clip", "-1"), ConfigError);
   OptimConfig plain;
-  CHECK(plain.fields().at("optim.lr").get() == "0.001");
+  CHECK(plain.fields().at("optim.lr").get() == "auto");
   CHECK(plain.fields().at("optim.min_lr").get() == "10%");
 }
 
