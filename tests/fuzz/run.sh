@@ -30,9 +30,9 @@ longest() {
   esac
 }
 
-# What a reader may take for such an input. An archive says how large a window its reader needs.
-limits="-timeout=20 -rss_limit_mb=2048 -print_final_stats=1"
-most_memory() { [ "$1" = archive ] && echo 1024 || echo 128; }
+# What a reader may take for such an input. An archive says how large a window its reader needs, up to 2 GiB.
+limits="-timeout=60 -rss_limit_mb=2048 -print_final_stats=1"
+most_memory() { [ "$1" = archive ] && echo 3072 || echo 128; }
 
 run_target() {
   local target=$1 program=$build/fuzz-$1 log=$build/fuzz-$1.log
