@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "blalm/apps/bench/benches.h"
 #include "blalm/apps/bench/command_line.h"
@@ -27,12 +28,22 @@ struct Request {
   }
 };
 
+// Numbers hold no commas: a list may be one text.
+std::vector<std::string> separated(const std::vector<std::string>& lists) {
+  std::vector<std::string> items;
+  for (const std::string& list : lists) {
+    std::istringstream in(list);
+    for (std::string item; std::getline(in, item, ',');) items.push_back(item);
+  }
+  return items;
+}
+
 std::vector<std::int64_t> positions_of(const Request& r) {
   std::vector<std::int64_t> positions;
   std::int64_t position = 0, before = 0;
   Fields f;
   f.add("positions", position, "").at_least(1).at_most(1 << 24);
-  for (const std::string& text : r.positions) {
+  for (const std::string& text : separated(r.positions)) {
     f.set("positions", text);
     if (position <= before)
       throw ConfigError(expected_got("positions", "numbers that rise", fmt::format("{} after {}", position, before)));

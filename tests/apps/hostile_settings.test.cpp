@@ -63,8 +63,8 @@ TEST_CASE("settings that overflow, spin or cannot be meant are refused before an
            {"--optim.min_lr 0.1", "did you mean 10%?"},
            {"--optim.warmup 0.05", "did you mean 5%?"},
            {"--train.valid_every 0.25", "did you mean 25%?"},
-           {"--model.hidden_size 16777216 --model.num_attention_heads 2 --model.intermediate_size 64",
-            "[config] expected a model of at most 1e+15 numbers"},
+           {"--model.hidden_size 16777216 --model.intermediate_size 64 --model.num_hidden_layers 1000",
+            "[config] expected a model of at most 1e+17 numbers"},
            {"--model.hidden_size 1048576 --model.intermediate_size 1048576", "[memory] expected a run within"},
            {"--data.seq 1048576 --train.batch 1000000 --train.micro_batch 1000000", "[memory] expected a run within"}})
     check_refused(train_arguments(folder, "r", more), 2, words);
