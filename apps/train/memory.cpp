@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "blalm/apps/common/gradients.h"
 #include "blalm/apps/common/machine.h"
 #include "blalm/apps/common/progress.h"
 #include "blalm/core/error.h"
@@ -16,9 +17,13 @@ void require_memory(const RunConfig& config) {
   double parameters = 0;
   for (const auto& [parameter, shape] : model.shaped_parameters()) parameters += static_cast<double>(shape.numel());
   constexpr double kFloat = 4, kHalf = 2;
-  const double moments = config.optim.optimizer == OptimizerKind::muon ? 1 : 2;  // at least
+  // At least, and as settings that nobody set will be chosen.
+  const bool is_muon = config.optim.optimizer.automatic || config.optim.optimizer == OptimizerKind::muon;
+  const double moments = is_muon ? 1 : 2;
+  const std::int64_t micro_batch =
+      config.train.micro_batch > 0 ? config.train.micro_batch : usual_micro_batch(config.train.batch, config.data.seq);
   const double state = parameters * kFloat * (2 + moments);
-  const double inputs = static_cast<double>(config.train.micro_batch) * static_cast<double>(config.data.seq) *
+  const double inputs = static_cast<double>(micro_batch) * static_cast<double>(config.data.seq) *
                         static_cast<double>(c.hidden_size) * static_cast<double>(c.num_hidden_layers) * kHalf;
   const auto memory = static_cast<double>(memory_bytes());
   if (state + inputs <= memory) return;
