@@ -69,7 +69,7 @@ std::string toml_line(std::string_view text, std::size_t line) {
   for (; line > 1 && !text.empty(); --line) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   text = text.substr(0, text.find('\n'));
   while (!text.empty() && (text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
-  return text.empty() ? "the end of the text" : "'" + utf8::beginning(text, kMostQuoted) + "'";
+  return text.empty() ? "the end of the text" : fmt::format("'{}'", utf8::beginning(text, kMostQuoted));
 }
 
 std::string to_toml_string(std::string_view bytes) {

@@ -38,7 +38,7 @@ std::string prompt_from_file(const std::filesystem::path& file) {
   for (bool first = true; source.next(line); first = false) {
     if (!first) text += '\n';
     text += line.text;
-    check_size(text.size(), "'" + file.string() + "'");
+    check_size(text.size(), fmt::format("'{}'", file.string()));
   }
   return text;
 }
