@@ -196,19 +196,21 @@ TEST_CASE("bench kernels times operations, the optimizer and every matrix produc
   CHECK(contains(run_blalm("bench kernels --seq 16 --preset mlstm" + kTiny), "newton_schulz bf16"));
 }
 
-TEST_CASE("every command that bench --help shows runs") {
-  const std::string help = run_blalm("bench --help").output;
-  const std::regex command("\n    blalm (bench [^\n]*)"), peer(" --peer \"[^\"]*\""), seq(" --seq \\d+");
-  int commands = 0;
-  for (std::sregex_iterator it(help.begin(), help.end(), command), end; it != end; ++it, ++commands) {
-    std::string line = std::regex_replace((*it)[1].str(), peer, "");
-    const bool decode = contains(line, "bench decode");
-    if (!decode) line = std::regex_replace(line, seq, " --seq 16");
-    const Outcome o = run_blalm(line + (decode ? " --positions 3,5" : "") +
-                                " --size nano --vocab 50 --repeats 1 --warmup 0 --model.num_hidden_layers 1");
-    CHECK_MESSAGE(o.exit_code == 0, line << "\n" << o.output);
+TEST_SUITE("slow") {
+  TEST_CASE("every command that bench --help shows runs") {
+    const std::string help = run_blalm("bench --help").output;
+    const std::regex command("\n    blalm (bench [^\n]*)"), peer(" --peer \"[^\"]*\""), seq(" --seq \\d+");
+    int commands = 0;
+    for (std::sregex_iterator it(help.begin(), help.end(), command), end; it != end; ++it, ++commands) {
+      std::string line = std::regex_replace((*it)[1].str(), peer, "");
+      const bool decode = contains(line, "bench decode");
+      if (!decode) line = std::regex_replace(line, seq, " --seq 16");
+      const Outcome o = run_blalm(line + (decode ? " --positions 3,5" : "") +
+                                  " --size nano --vocab 50 --repeats 1 --warmup 0 --model.num_hidden_layers 1");
+      CHECK_MESSAGE(o.exit_code == 0, line << "\n" << o.output);
+    }
+    CHECK(commands == 14);
   }
-  CHECK(commands == 14);
 }
 
 TEST_CASE("bench says what is wrong") {

@@ -132,7 +132,7 @@ TEST_CASE("commands whose output nobody reads end at once, without a word, as by
       "train --print-config",
       "inspect kernels",
       "inspect model",
-      "bench",
+      "bench step --size nano --vocab 300 --batch 1 --seq 32 --repeats 1 --warmup 1 --precision f32",
       "generate --model " + folder / "model" + " --prompt x --ignore-end --max-tokens 1000000000"};
   for (const std::string& command : commands) {
     CAPTURE(command);
