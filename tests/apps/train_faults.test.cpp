@@ -290,7 +290,7 @@ TEST_SUITE("slow") {
     }
     SUBCASE("by a small file system") {
       // Room for the data and two checkpoints, which a third or the metrics use up.
-      const std::string mount = "mount -t tmpfs -o size=1500k none " + folder / "disk" + " && ";
+      const std::string mount = "mount -t tmpfs -o size=1200k none " + folder / "disk" + " && ";
       fs::create_directories(folder.path / "disk");
       if (testing::run_shell("unshare -m sh -c \"" + mount + "true\" 2>&1").exit_code != 0) {
         MESSAGE("not tested: no right to mount a file system");
