@@ -150,6 +150,7 @@ TEST_CASE("a file that becomes shorter while it is mapped is named, and nothing 
     cut("b", 0);
     static_cast<void>(*static_cast<const volatile char*>(address));
   });
-  CHECK_FALSE(WIFEXITED(other.status));
-  CHECK_FALSE(has(other.said, "expected"));
+  // Whoever handled it before ends the program: the system by the signal, or a sanitizer by its report.
+  CHECK((WIFSIGNALED(other.status) || (WEXITSTATUS(other.status) != 0 && WEXITSTATUS(other.status) != 3)));
+  CHECK_FALSE(has(other.said, "[io]"));
 }
