@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "blalm/core/error.h"
-#include "blalm/data/decoder.h"
+#include "blalm/data/decompressor.h"
 #include "blalm/io/input_file.h"
 
 namespace blalm {

@@ -1,18 +1,18 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
-#include "blalm/data/decoder.h"
+#include "blalm/data/decompressor.h"
 
 namespace blalm {
 namespace {
 
 constexpr int kGzipWindow = 15 + 16;  // largest window, gzip header and trailer (zlib.h, inflateInit2)
 
-class GzipReader final : public Decoder {
+class GzipReader final : public Decompressor {
  public:
   // Padding as tapes and some writers leave it: gzip itself and others read over it.
   GzipReader(std::unique_ptr<ByteReader> input, const std::filesystem::path& path)
-      : Decoder(std::move(input), path, "gzip", 1) {
+      : Decompressor(std::move(input), path, "gzip", 1) {
     if (inflateInit2(&stream_, kGzipWindow) != Z_OK) fail_without_memory();
   }
   GzipReader(const GzipReader&) = delete;

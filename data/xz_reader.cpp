@@ -1,16 +1,16 @@
 #include <lzma.h>
 
-#include "blalm/data/decoder.h"
+#include "blalm/data/decompressor.h"
 
 namespace blalm {
 namespace {
 
 constexpr std::uint64_t kMostDecoderBytes = std::uint64_t{1} << 24;  // beside the window
 
-class XzReader final : public Decoder {
+class XzReader final : public Decompressor {
  public:
   XzReader(std::unique_ptr<ByteReader> input, const std::filesystem::path& path)
-      : Decoder(std::move(input), path, "xz", 4) {
+      : Decompressor(std::move(input), path, "xz", 4) {
     restart();
   }
   XzReader(const XzReader&) = delete;

@@ -1,15 +1,15 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include "blalm/data/decoder.h"
+#include "blalm/data/decompressor.h"
 
 namespace blalm {
 namespace {
 
-class ZstdReader final : public Decoder {
+class ZstdReader final : public Decompressor {
  public:
   ZstdReader(std::unique_ptr<ByteReader> input, const std::filesystem::path& path)
-      : Decoder(std::move(input), path, "Zstandard", 0), context_(ZSTD_createDCtx()) {
+      : Decompressor(std::move(input), path, "Zstandard", 0), context_(ZSTD_createDCtx()) {
     if (context_ == nullptr) fail_without_memory();
     check(ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMostWindowLog));
   }

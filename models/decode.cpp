@@ -15,7 +15,7 @@ namespace blalm {
 namespace {
 
 constexpr const char* kPosition = "position";
-constexpr const char* kConfig = "config";
+constexpr const char* kConfigKey = "config";
 constexpr const char* kPrecision = "precision";
 
 DType dtype_of_slot(const StateSlot& slot, const Precision& p) {
@@ -116,7 +116,7 @@ void DecodeState::save(const LanguageModel& model, const std::filesystem::path& 
     const StateSlot& slot = model.state_slots()[i];
     writer.add(slot.name, slot.growing ? last_rows(tensors_[i], slot.rows_at(position_)) : tensors_[i]);
   }
-  writer.metadata(kConfig, config_);
+  writer.metadata(kConfigKey, config_);
   writer.metadata(kPrecision, text_of(precision_));
   writer.metadata(kPosition, fmt::format("{}", position_));
   writer.write(path);
@@ -133,7 +133,7 @@ DecodeState DecodeState::load(const LanguageModel& model, const std::filesystem:
   DecodeState state;
   state.precision_ = model.run.precision;
   state.config_ = model.fingerprint();
-  if (metadata(kConfig) != state.config_)
+  if (metadata(kConfigKey) != state.config_)
     throw ConfigError(expected_got(where, "a decoding state of this model's config", "one of another"));
   if (const std::string precision = metadata(kPrecision); precision != text_of(state.precision_))
     throw ConfigError(expected_got(where, "a decoding state in " + text_of(state.precision_), "one in " + precision));

@@ -16,7 +16,7 @@ namespace blalm {
 namespace {
 
 constexpr const char* kWeights = "model.safetensors";
-constexpr const char* kConfig = "config.json";
+constexpr const char* kConfigFile = "config.json";
 
 bool holds_floats(const SafetensorsInfo& info) {
   return info.dtype == "F32" || info.dtype == "BF16" || info.dtype == "F64" || info.dtype == "F16";
@@ -64,11 +64,11 @@ void save_model(const LanguageModel& model, const std::filesystem::path& folder,
   for (const Parameter* p : model.parameters()) writer.add(p->name, p->value, stored_as);
   writer.metadata("format", "pt");
   writer.write(folder / kWeights);
-  write_file_atomically(folder / kConfig, to_json(model.config(), model.text_format));
+  write_file_atomically(folder / kConfigFile, to_json(model.config(), model.text_format));
 }
 
 std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, DType dtype) {
-  const MappedFile text(folder / kConfig);
+  const MappedFile text(folder / kConfigFile);
   const SafetensorsFile weights = SafetensorsFile::open(folder / kWeights);
   std::vector<std::string> problems;
   TextFormat format;
@@ -83,7 +83,7 @@ std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, D
 }
 
 ModelConfig load_config(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / kConfig;
+  const std::filesystem::path path = folder / kConfigFile;
   return config_from_json(MappedFile(path).text(), path.string());
 }
 

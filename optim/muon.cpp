@@ -27,12 +27,6 @@ void step(T* __restrict p, const O* __restrict o, std::int64_t n, T keep, T scal
   for (std::int64_t i = 0; i < n; ++i) p[i] = p[i] * keep - scale * static_cast<T>(o[i]);
 }
 
-double sum_of_squares(const BFloat16* x, std::int64_t n) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  return sum;
-}
-
 // What turns an orthogonal matrix into a step, before the learning rate.
 double step_scale(MuonForm form, std::int64_t rows, std::int64_t cols) {
   const double r = static_cast<double>(rows), c = static_cast<double>(cols);
@@ -115,7 +109,7 @@ void Muon::apply(Batch& batch, const Tensor& orthogonal, const Update& update) c
       const O* from = o + batch.offsets[s.tensor] + s.begin;
       const std::int64_t n = s.end - s.begin;
       step(p, from, n, static_cast<T>(1 - update.lr * decay), static_cast<T>(update.lr * scale));
-      if (update.statistics) batch.sums[i] = {scale * scale * sum_of_squares(from, n), blalm::sum_of_squares(p, n)};
+      if (update.statistics) batch.sums[i] = {scale * scale * sum_of_squares(from, n), sum_of_squares(p, n)};
     });
   };
   if (orthogonal.dtype() == DType::bf16)

@@ -52,5 +52,10 @@ Partition::Partition(std::span<const std::int64_t> sizes) {
 
 double sum_of_squares(const float* x, std::int64_t n) { return squares(x, n); }
 double sum_of_squares(const double* x, std::int64_t n) { return squares(x, n); }
+double sum_of_squares(const BFloat16* x, std::int64_t n) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return sum;
+}
 
 }  // namespace blalm

@@ -46,5 +46,6 @@ class Partition {
 // Σ x², in double whatever T, in an order that depends on n only.
 double sum_of_squares(const float* x, std::int64_t n);
 double sum_of_squares(const double* x, std::int64_t n);
+double sum_of_squares(const BFloat16* x, std::int64_t n);
 
 }  // namespace blalm

@@ -74,7 +74,7 @@ void print_help() {
   print_out("\nexample: blalm bench step --preset mlstm --size small --batch 4 --precision bf16\n");
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_bench(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "";
   if (name == "--help" || name == "-h") {
     print_help();
@@ -93,6 +93,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command bench_command{"bench", "measure the speed of training and decoding", run};
+constinit const Command bench_command{"bench", "measure the speed of training and decoding", run_bench};
 
 }  // namespace blalm

@@ -15,7 +15,7 @@ namespace {
 
 using namespace bench;
 
-struct Request {
+struct DecodeRequest {
   Workload workload;
   std::vector<std::string> positions = {"64", "256", "1024", "4096", "16384"};
   std::int64_t tokens = 16;
@@ -38,7 +38,7 @@ std::vector<std::string> separated(const std::vector<std::string>& lists) {
   return items;
 }
 
-std::vector<std::int64_t> positions_of(const Request& r) {
+std::vector<std::int64_t> positions_of(const DecodeRequest& r) {
   std::vector<std::int64_t> positions;
   std::int64_t position = 0, before = 0;
   Fields f;
@@ -54,8 +54,8 @@ std::vector<std::int64_t> positions_of(const Request& r) {
   return positions;
 }
 
-ExitCode run(int argc, char** argv) {
-  Request request;
+ExitCode run_bench_decode(int argc, char** argv) {
+  DecodeRequest request;
   Workload& w = request.workload;
   w.batch = 1;
   const BenchPage page{{"bench decode", "",
@@ -81,6 +81,6 @@ ExitCode run(int argc, char** argv) {
 }  // namespace
 
 constinit const Command bench_decode{"decode", "tokens/s of generation against the position and the memory's limit",
-                                     run};
+                                     run_bench_decode};
 
 }  // namespace blalm

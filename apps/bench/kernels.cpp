@@ -14,7 +14,7 @@ namespace {
 
 using namespace bench;
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_bench_kernels(int argc, char** argv) {
   Workload w;
   w.preset = "full";
   BenchPage page{
@@ -55,6 +55,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command bench_kernels{"kernels", "single operations, the optimizer, every matrix product", run};
+constinit const Command bench_kernels{"kernels", "single operations, the optimizer, every matrix product", run_bench_kernels};
 
 }  // namespace blalm

@@ -108,7 +108,7 @@ nlohmann::ordered_json json_of(const std::vector<std::unique_ptr<StepBench>>& st
   return json;
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_bench_step(int argc, char** argv) {
   const Arguments arguments(argv + 1, argv + argc);
   Workload workload;
   const ParsedOptions parsed = parse_step(workload, arguments);
@@ -130,6 +130,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command bench_step{"step", "a training step: tokens/s, phases, operations, matmul floor, memory", run};
+constinit const Command bench_step{"step", "a training step: tokens/s, phases, operations, matmul floor, memory", run_bench_step};
 
 }  // namespace blalm

@@ -28,7 +28,7 @@ DType parse_dtype(const std::string& name) {
   throw ConfigError(expected_got("dtype", "f32, f64 or bf16", name));
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_check(int argc, char** argv) {
   const HelpPage page{
       "check", "FILE...",
       "Compares outputs, all gradients and optimiser steps with golden safetensors files of "
@@ -77,6 +77,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command check_command{"check", "compare outputs and gradients with golden files", run};
+constinit const Command check_command{"check", "compare outputs and gradients with golden files", run_check};
 
 }  // namespace blalm

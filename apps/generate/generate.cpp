@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Request {
+struct GenerateRequest {
   GenerateOptions generate;
   std::vector<std::string> prompts;
   fs::path model;
@@ -56,14 +56,14 @@ std::vector<std::string> prompts_from(const ParsedOptions& parsed) {
   return prompts;
 }
 
-Fields machine_fields(Request& r) {
+Fields machine_fields(GenerateRequest& r) {
   Fields f;
   add_precision(f, r.precision);
   f.add("threads", r.threads, "of the computation; 0: all processors").at_least(0).at_most(1024);
   return f;
 }
 
-cxxopts::Options options_of(Request& r, const HelpPage& page) {
+cxxopts::Options options_of(GenerateRequest& r, const HelpPage& page) {
   const auto text = [] { return cxxopts::value<std::string>(); };
   cxxopts::Options options = make_options(page);
   options.add_options()("model", "a model folder, or a run folder for its last checkpoint", text(), "DIR")(
@@ -81,7 +81,7 @@ cxxopts::Options options_of(Request& r, const HelpPage& page) {
   return options;
 }
 
-void fill(Request& r, const ParsedOptions& parsed) {
+void fill(GenerateRequest& r, const ParsedOptions& parsed) {
   set_fields(parsed, r.generate.fields());
   set_fields(parsed, machine_fields(r));
   if (!parsed.has("model")) throw ConfigError(expected_got("blalm generate", "--model DIR", "none", "see --help"));
@@ -96,7 +96,7 @@ void fill(Request& r, const ParsedOptions& parsed) {
 }
 
 // The line above a text where there are several, and the prompt itself.
-std::string head(const Request& r, std::size_t i) {
+std::string head(const GenerateRequest& r, std::size_t i) {
   std::string text = r.prompts.size() > 1 ? fmt::format("{}[{}/{}]\n", i > 0 ? "\n" : "", i + 1, r.prompts.size()) : "";
   return text + (r.log_probabilities ? in_quotes(prompt_text(r.prompts[i])) + "\n" : shown_prompt(r.prompts[i]));
 }
@@ -107,7 +107,7 @@ std::string rate(const char* what, std::int64_t tokens, double seconds) {
                      static_cast<double>(tokens) / std::max(seconds, 1e-9));
 }
 
-ExitCode print_texts(Request& r) {
+ExitCode print_texts(GenerateRequest& r) {
   const StopSignals signals;
   const KernelChoice choice(r.kernels);
   const fs::path folder = find_model_folder(r.model);
@@ -153,7 +153,7 @@ ExitCode print_texts(Request& r) {
   return ExitCode::kDone;
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_generate(int argc, char** argv) {
   const HelpPage page{
       "generate", "",
       "Continues prompts with text from a model, token by token. A text ends where the model ends it, at "
@@ -162,7 +162,7 @@ ExitCode run(int argc, char** argv) {
       "[1/3], [2/3], ... The last line, on standard "
       "error, tells the speed: of reading the prompts, and of writing after them.",
       "generate --model runs/first --prompt \"Once upon a time\" --temperature 0.7 --max-tokens 60"};
-  Request request;
+  GenerateRequest request;
   cxxopts::Options options = options_of(request, page);
   const ParsedOptions parsed = parse_options(options, page, argc, argv);
   if (parsed.help) return ExitCode::kDone;
@@ -174,6 +174,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command generate_command{"generate", "continue prompts with text from a model", run};
+constinit const Command generate_command{"generate", "continue prompts with text from a model", run_generate};
 
 }  // namespace blalm

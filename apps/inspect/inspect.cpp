@@ -31,7 +31,7 @@ void print_help() {
       "nano\n");
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_inspect(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "";
   if (name == "--help" || name == "-h") {
     print_help();
@@ -47,6 +47,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command inspect_command{"inspect", "look at models and kernels", run};
+constinit const Command inspect_command{"inspect", "look at models and kernels", run_inspect};
 
 }  // namespace blalm

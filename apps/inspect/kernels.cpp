@@ -29,7 +29,7 @@ void print_kernels() {
       "\nThe first line of a kernel that accepts its arguments runs; --kernel KERNEL=IMPLEMENTATION forces one.\n");
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_inspect_kernels(int argc, char** argv) {
   const HelpPage page{"inspect kernels", "",
                       "Lists every kernel's implementations, and why some cannot run on this machine.",
                       "inspect kernels"};
@@ -43,6 +43,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command inspect_kernels{"kernels", "every kernel's implementations, and which run here", run};
+constinit const Command inspect_kernels{"kernels", "every kernel's implementations, and which run here", run_inspect_kernels};
 
 }  // namespace blalm

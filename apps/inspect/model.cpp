@@ -16,7 +16,7 @@ namespace blalm {
 namespace {
 
 // What describes a model without any weights.
-struct Request {
+struct InspectRequest {
   std::string preset = "mlstm", size = "nano";
   std::int64_t vocab_size = ModelConfig().vocab_size;
   std::int64_t seq = 512;
@@ -31,7 +31,7 @@ struct Request {
   }
 };
 
-ModelConfig config_from(const Request& request, const std::vector<Setting>& settings) {
+ModelConfig config_from(const InspectRequest& request, const std::vector<Setting>& settings) {
   ModelConfig config;
   apply_preset(config, request.preset);
   apply_size(config, request.size);
@@ -51,8 +51,8 @@ ModelConfig config_of_folder(const ParsedOptions& parsed, const std::vector<Sett
   return load_config(find_model_folder(parsed.text("model")));
 }
 
-ExitCode run(int argc, char** argv) {
-  Request request;
+ExitCode run_inspect_model(int argc, char** argv) {
+  InspectRequest request;
   ModelConfig defaults = config_from(request, {});
   HelpPage page{"inspect model", "",
                 "Prints a model as a tree: names, shapes, roles, counts, bytes, operations a token. Weights are not "
@@ -87,6 +87,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command inspect_model{"model", "a model as a tree with shapes, roles, counts, operations", run};
+constinit const Command inspect_model{"model", "a model as a tree with shapes, roles, counts, operations", run_inspect_model};
 
 }  // namespace blalm

@@ -24,7 +24,7 @@ void stop_if_asked() {
   if (StopSignals::requested()) throw Interrupted();
 }
 
-struct Request {
+struct TokenizeRequest {
   DataConfig data;
   fs::path out;
   bool replace = false;
@@ -35,9 +35,9 @@ bool shapes_text(const Field& f) {
   return std::ranges::find(kTextKeys, f.key) != std::end(kTextKeys) && f.key != "vocab_size";
 }
 
-Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input, const std::vector<std::string>& valid,
+TokenizeRequest parse(const ParsedOptions& parsed, const std::vector<std::string>& input, const std::vector<std::string>& valid,
               const std::vector<Setting>& settings) {
-  Request r;
+  TokenizeRequest r;
   apply_settings(settings, r.data.fields());
   for (const Setting& s : settings)
     if (s.path == "data.seq" || s.path == "data.shuffle" || s.path == "data.seed")
@@ -70,7 +70,7 @@ Request parse(const ParsedOptions& parsed, const std::vector<std::string>& input
   return r;
 }
 
-ExitCode prepare_folder(const Request& request) {
+ExitCode prepare_folder(const TokenizeRequest& request) {
   const StopSignals signals;
   const auto start = std::chrono::steady_clock::now();
   try {
@@ -88,7 +88,7 @@ ExitCode prepare_folder(const Request& request) {
   }
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_tokenize(int argc, char** argv) {
   DataConfig defaults;
   HelpPage page{"tokenize", "",
                 "Prepares text for training: trains a tokenizer or takes one, and writes token shards, data.json and "
@@ -117,6 +117,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command tokenize_command{"tokenize", "prepare text for training, with a tokenizer", run};
+constinit const Command tokenize_command{"tokenize", "prepare text for training, with a tokenizer", run_tokenize};
 
 }  // namespace blalm

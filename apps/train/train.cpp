@@ -234,7 +234,7 @@ std::string settings_in_a_resume(const Fields& fields) {
       free, lengthen);
 }
 
-ExitCode run(int argc, char** argv) {
+ExitCode run_train(int argc, char** argv) {
   Arguments a;
   HelpPage page{
       "train", "[CONFIG.toml]",
@@ -297,6 +297,6 @@ ExitCode run(int argc, char** argv) {
 
 }  // namespace
 
-constinit const Command train_command{"train", "train a model on text, or resume a run", run};
+constinit const Command train_command{"train", "train a model on text, or resume a run", run_train};
 
 }  // namespace blalm

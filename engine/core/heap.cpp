@@ -8,7 +8,7 @@
 namespace blalm {
 namespace {
 
-constexpr std::size_t kPage = 4096, kHugePage = std::size_t{2} << 20, kMostReserved = std::size_t{1} << 42;
+constexpr std::size_t kPage = 4096, kMostReserved = std::size_t{1} << 42;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 

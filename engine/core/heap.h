@@ -7,6 +7,8 @@
 
 namespace blalm {
 
+inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
 // Not thread-safe: the pool has a lock. The same requests from the same state get the same addresses.
 class Heap {
  public:

@@ -26,7 +26,6 @@ constexpr std::size_t kLarge = SIZE_MAX;  // blocks of the system's, around whic
 #else
 constexpr std::size_t kLarge = std::size_t{1} << 20;
 #endif
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 std::size_t block_bytes(std::size_t usable) { return usable + sizeof(Storage); }
 

@@ -15,14 +15,13 @@ namespace {
 
 using testing::contains;
 using testing::Folder;
+using testing::kGolden;
 using testing::Outcome;
 using testing::run_blalm;
 
-const std::string kGolden = testing::golden_folder();
-
 // The tensors and metadata of a safetensors file, to be changed and written again.
-struct Case {
-  explicit Case(const std::string& name) {
+struct GoldenCase {
+  explicit GoldenCase(const std::string& name) {
     const SafetensorsFile file = SafetensorsFile::open(kGolden + "/" + name);
     metadata = file.metadata();
     for (const std::string& tensor : file.names()) tensors[tensor] = file.load(tensor);
@@ -44,8 +43,8 @@ void replace(std::string& text, const std::string& from, const std::string& to) 
 }
 
 // A model of odd sizes with all its results, computed here in f64: what the program then has to reproduce.
-Case untied_case() {
-  Case c("model-full.safetensors");
+GoldenCase untied_case() {
+  GoldenCase c("model-full.safetensors");
   ModelConfig config = config_from_json(c.metadata["config"]);
   config.vocab_size = 23;
   config.hidden_size = 36;
@@ -133,11 +132,11 @@ TEST_CASE("models in bf16 have tolerances of their own, which a wrong gradient b
   }
   CHECK(run_blalm("check '" + kGolden + "/model-conv.safetensors' --tolerance 1e-2" + bf16).exit_code == 4);
   const Folder folder;
-  const Case model("model-swa.safetensors");
+  const GoldenCase model("model-swa.safetensors");
   const std::string gate = "grad/model.layers.0.mlstm.igate.";
   for (const std::string& tensor :
        {std::string("logits"), std::string("loss"), std::string("grad/model.norm.weight"), gate + "weight"}) {
-    Case c = model;
+    GoldenCase c = model;
     c.tensors[tensor] = model.tensors.at(tensor).clone();
     float* x = c.tensors[tensor].mutable_data<float>();
     for (std::int64_t i = 0; i < c.tensors[tensor].numel(); ++i) x[i] *= 0.5F;
@@ -146,7 +145,7 @@ TEST_CASE("models in bf16 have tolerances of their own, which a wrong gradient b
     CHECK_MESSAGE(contains(o, "\n33 passed, 1 failed\n"), o.output);
   }
   // The bias of a gate is compared on the scale of its weight.
-  Case c = model;
+  GoldenCase c = model;
   c.tensors[gate + "bias"] = Tensor::full({2}, 0.2);
   const Outcome o = run_blalm("check " + c.write(folder, "m.safetensors") + bf16);
   CHECK_MESSAGE(contains(o, "\n33 passed, 1 failed\n"), o.output);
@@ -154,7 +153,7 @@ TEST_CASE("models in bf16 have tolerances of their own, which a wrong gradient b
 
 TEST_CASE("a model of other sizes, with an untied head and ignored targets, is checked like any") {
   const Folder folder;
-  Case c = untied_case();
+  GoldenCase c = untied_case();
   REQUIRE(c.tensors.contains("param/lm_head.weight"));
   const Outcome o = run_blalm("check " + c.write(folder, "any-name.safetensors"));
   CHECK_MESSAGE(o.exit_code == 0, o.output);
@@ -164,9 +163,9 @@ TEST_CASE("a model of other sizes, with an untied head and ignored targets, is c
 
 TEST_CASE("a wrong result is a mismatch that is named, in models and optimisers") {
   const Folder folder;
-  Case model("model-full.safetensors");
+  GoldenCase model("model-full.safetensors");
   for (const char* tensor : {"logits", "loss", "grad/model.norm.weight", "grad/model.layers.0.mlstm.igate.bias"}) {
-    Case c = model;
+    GoldenCase c = model;
     c.tensors[tensor] = model.tensors[tensor].clone();
     float* x = c.tensors[tensor].mutable_data<float>();
     for (std::int64_t i = 0; i < c.tensors[tensor].numel(); ++i) x[i] *= 1.01F;
@@ -174,7 +173,7 @@ TEST_CASE("a wrong result is a mismatch that is named, in models and optimisers"
     CHECK(o.exit_code == 4);
     CHECK(contains(o, "\n49 passed, 1 failed\n"));
   }
-  Case optim("optim-muon.safetensors");
+  GoldenCase optim("optim-muon.safetensors");
   optim.tensors["after/3/model.norm.weight"].mutable_data<float>()[0] += 0.01F;
   const Outcome o = run_blalm("check " + optim.write(folder, "o.safetensors"));
   CHECK(o.exit_code == 4);
@@ -184,15 +183,15 @@ TEST_CASE("a wrong result is a mismatch that is named, in models and optimisers"
 TEST_CASE("which optimiser it is shows in the numbers, not in the file's name, and an attribute may say it") {
   const Folder folder;
   for (const std::string kind : {"adamw", "muon"}) {
-    Case c("optim-" + kind + ".safetensors");
+    GoldenCase c("optim-" + kind + ".safetensors");
     CHECK(run_blalm("check " + c.write(folder, "steps.safetensors")).exit_code == 0);
     for (const std::string said : {"adamw", "muon"}) {
-      Case other = c;
+      GoldenCase other = c;
       other.metadata["attrs"] =
           c.metadata["attrs"].substr(0, c.metadata["attrs"].size() - 1) + ", \"optimizer\": \"" + said + "\"}";
       CHECK(run_blalm("check " + other.write(folder, "steps.safetensors")).exit_code == (said == kind ? 0 : 4));
     }
-    Case other = c;
+    GoldenCase other = c;
     replace(other.metadata["attrs"], "\"lr\": 0.01", "\"lr\": 0.02");
     CHECK(run_blalm("check " + other.write(folder, "steps.safetensors")).exit_code == 4);
   }
@@ -218,9 +217,9 @@ TEST_CASE("the roles that names stand for are those that models give") {
 
 TEST_CASE("what does not fit in a file is refused with all that is wrong, before anything is computed") {
   const Folder folder;
-  const auto refused = [&](const char* base, const std::function<void(Case&)>& change,
+  const auto refused = [&](const char* base, const std::function<void(GoldenCase&)>& change,
                            const std::vector<std::string>& words) {
-    Case c(base);
+    GoldenCase c(base);
     change(c);
     const Outcome o = run_blalm("check " + c.write(folder, "bad.safetensors"));
     CHECK_MESSAGE(o.exit_code == 3, o.output);
@@ -231,7 +230,7 @@ TEST_CASE("what does not fit in a file is refused with all that is wrong, before
   };
   const char* model = "model-conv.safetensors";
   refused(model,
-          [](Case& c) {
+          [](GoldenCase& c) {
             c.tensors.erase("grad/model.norm.weight");
             c.tensors.erase("param/model.layers.1.mlp.up_proj.weight");
             c.tensors["param/model.extra"] = Tensor::zeros({2});
@@ -241,35 +240,35 @@ TEST_CASE("what does not fit in a file is refused with all that is wrong, before
           {"grad/model.norm.weight is missing", "param/model.layers.1.mlp.up_proj.weight is missing",
            "param/model.extra has no place", "param/model.norm.weight is [31], not [32]",
            "targets holds F32, not integers"});
-  refused(model, [](Case& c) { replace(c.metadata["config"], "\"hidden_size\": 32", "\"hidden_size\": 1600000"); },
+  refused(model, [](GoldenCase& c) { replace(c.metadata["config"], "\"hidden_size\": 32", "\"hidden_size\": 1600000"); },
           {"not [97, 1600000]"});
-  refused(model, [](Case& c) { replace(c.metadata["config"], "\"hidden_size\"", "\"hiden_size\""); },
+  refused(model, [](GoldenCase& c) { replace(c.metadata["config"], "\"hidden_size\"", "\"hiden_size\""); },
           {"did you mean hidden_size?"});
   refused(model,
-          [](Case& c) { replace(c.metadata["config"], "\"num_attention_heads\": 2", "\"num_attention_heads\": 3"); },
+          [](GoldenCase& c) { replace(c.metadata["config"], "\"num_attention_heads\": 2", "\"num_attention_heads\": 3"); },
           {"divides hidden_size"});
-  refused(model, [](Case& c) { c.metadata["config"] = "[1"; }, {"JSON"});
-  refused(model, [](Case& c) { c.tensors["ids"] = Tensor::zeros({180}, DType::i32); },
+  refused(model, [](GoldenCase& c) { c.metadata["config"] = "[1"; }, {"JSON"});
+  refused(model, [](GoldenCase& c) { c.tensors["ids"] = Tensor::zeros({180}, DType::i32); },
           {"ids is [180], not [batch, length]"});
-  refused(model, [](Case& c) { c.tensors["ids"].mutable_data<std::int32_t>()[5] = 97; }, {"97"});
-  refused(model, [](Case& c) { c.tensors.erase("loss"); }, {"loss is missing"});
+  refused(model, [](GoldenCase& c) { c.tensors["ids"].mutable_data<std::int32_t>()[5] = 97; }, {"97"});
+  refused(model, [](GoldenCase& c) { c.tensors.erase("loss"); }, {"loss is missing"});
 
   const char* optim = "optim-adamw.safetensors";
-  refused(optim, [](Case& c) { c.tensors.erase("after/4/model.norm.weight"); },
+  refused(optim, [](GoldenCase& c) { c.tensors.erase("after/4/model.norm.weight"); },
           {"after/4/model.norm.weight is missing"});
-  refused(optim, [](Case& c) { c.tensors["grad/6/model.norm.weight"] = Tensor::zeros({24}); },
+  refused(optim, [](GoldenCase& c) { c.tensors["grad/6/model.norm.weight"] = Tensor::zeros({24}); },
           {"grad/6/model.norm.weight has no place"});
-  refused(optim, [](Case& c) { c.tensors["grad/2/model.norm.weight"] = Tensor::zeros({25}); },
+  refused(optim, [](GoldenCase& c) { c.tensors["grad/2/model.norm.weight"] = Tensor::zeros({25}); },
           {"grad/2/model.norm.weight is [25], not [24]"});
-  refused(optim, [](Case& c) { replace(c.metadata["attrs"], "\"ns_steps\": 5", "\"ns_steps\": 1e9"); }, {"ns_steps"});
-  refused(optim, [](Case& c) { replace(c.metadata["attrs"], "[0.9, 0.95]", "[0.9]"); }, {"two betas"});
-  refused(optim, [](Case& c) { replace(c.metadata["attrs"], "\"lr\": 0.01", "\"lr\": \"x\""); },
+  refused(optim, [](GoldenCase& c) { replace(c.metadata["attrs"], "\"ns_steps\": 5", "\"ns_steps\": 1e9"); }, {"ns_steps"});
+  refused(optim, [](GoldenCase& c) { replace(c.metadata["attrs"], "[0.9, 0.95]", "[0.9]"); }, {"two betas"});
+  refused(optim, [](GoldenCase& c) { replace(c.metadata["attrs"], "\"lr\": 0.01", "\"lr\": \"x\""); },
           {"a number for attribute 'lr'"});
-  refused(optim, [](Case& c) { std::erase_if(c.tensors, [](const auto& t) { return t.first.starts_with("after/"); }); },
+  refused(optim, [](GoldenCase& c) { std::erase_if(c.tensors, [](const auto& t) { return t.first.starts_with("after/"); }); },
           {"no tensor after/1"});
-  refused(optim, [](Case& c) { c.tensors["grad/1/model.norm.weight"].mutable_data<float>()[0] = NAN; },
+  refused(optim, [](GoldenCase& c) { c.tensors["grad/1/model.norm.weight"].mutable_data<float>()[0] = NAN; },
           {"finite gradients"});
-  refused("op-rms-norm.safetensors", [](Case& c) { c.tensors["grad/y"] = Tensor::zeros({2}); },
+  refused("op-rms-norm.safetensors", [](GoldenCase& c) { c.tensors["grad/y"] = Tensor::zeros({2}); },
           {"grad/y has no place"});
 }
 

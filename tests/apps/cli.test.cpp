@@ -6,25 +6,17 @@
 #include <fstream>
 
 #include "blalm/io/safetensors.h"
+#include "tests/apps/support.h"
 #include "tests/support/paths.h"
-#include "tests/support/program.h"
 
 namespace blalm {
 namespace {
 
+using testing::contains;
+using testing::Folder;
+using testing::kGolden;
 using testing::Outcome;
 using testing::run_blalm;
-
-const std::string kGolden = testing::golden_folder();
-
-bool contains(const Outcome& o, const std::string& words) { return o.output.find(words) != std::string::npos; }
-
-// A folder that goes with the test.
-struct Folder {
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("blalm-cli-test-" + std::to_string(getpid()));
-};
 
 // A golden file with one tensor changed or left out.
 std::filesystem::path altered(const Folder& folder, const std::string& name, const std::string& tensor,

@@ -13,9 +13,6 @@ namespace {
 
 using testing::Started;
 
-// Samples of every step, several pages in all.
-const std::string kManyLines = "--optim.steps 100 --train.valid_every 0 --train.valid_blocks 1 --train.sample_every 1 ";
-
 std::string state_of(const fs::path& run) {
   return nlohmann::json::parse(read_text(run / "run.json")).at("state").get<std::string>();
 }

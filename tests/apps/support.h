@@ -16,6 +16,8 @@
 
 namespace blalm::testing {
 
+inline const std::string kGolden = golden_folder();
+
 class Folder {
  public:
   Folder() { std::filesystem::create_directories(path); }
@@ -94,6 +96,10 @@ inline void save_small_model(const std::filesystem::path& folder, std::string_vi
   const Tokenizer tokenizer = small_tokenizer();
   save_model(*small_model(preset, tokenizer.vocab_size()), folder);
   tokenizer.save(folder / "tokenizer.json");
+}
+
+inline void write(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
 }
 
 }  // namespace blalm::testing

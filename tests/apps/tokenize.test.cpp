@@ -22,8 +22,7 @@ using testing::contains;
 using testing::Folder;
 using testing::Outcome;
 using testing::run_blalm;
-
-void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+using testing::write;
 
 std::map<std::string, std::string> contents_of(const fs::path& folder) {
   std::map<std::string, std::string> contents;

@@ -9,8 +9,6 @@ namespace {
 
 const std::string kShort = "--optim.steps 4 --optim.lr 1e-3 --train.sample_every 0 --train.histogram_every 0 ";
 
-nlohmann::json summary_of(const fs::path& run) { return nlohmann::json::parse(read_text(run / "run.json")); }
-
 // A value in config.toml, edited as a user would.
 void edit(const fs::path& run, const std::string& from, const std::string& to) {
   const std::string before = read_text(run / "config.toml");

@@ -14,8 +14,6 @@ namespace {
 
 using testing::Started;
 
-nlohmann::json summary_of(const fs::path& run) { return nlohmann::json::parse(read_text(run / "run.json")); }
-
 std::string listing(const fs::path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());

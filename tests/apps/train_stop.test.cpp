@@ -19,9 +19,6 @@ bool has_row(const fs::path& run, const std::string& step) {
   return text.starts_with(step + ",") || contains(text, "\n" + step + ",");
 }
 
-// Samples of every step, several pages in all.
-const std::string kManyLines = "--optim.steps 100 --train.valid_every 0 --train.valid_blocks 1 --train.sample_every 1 ";
-
 }  // namespace
 
 TEST_CASE(

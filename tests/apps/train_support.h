@@ -31,6 +31,10 @@ inline std::string train_arguments(const Folder& folder, const std::string& run,
          more;
 }
 
+// Samples of every step, several pages in all.
+inline const std::string kManyLines =
+    "--optim.steps 100 --train.valid_every 0 --train.valid_blocks 1 --train.sample_every 1 ";
+
 // The rows of metrics.csv, header included.
 inline std::vector<std::vector<std::string>> metrics_of(const std::filesystem::path& run) {
   std::vector<std::vector<std::string>> rows;
@@ -71,8 +75,8 @@ inline void check_same_run(const std::filesystem::path& a, const std::filesystem
   }
 }
 
-inline void write(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
+inline nlohmann::json summary_of(const std::filesystem::path& run) {
+  return nlohmann::json::parse(read_text(run / "run.json"));
 }
 
 // The last line of the output, which is the error; there is no other.
@@ -91,11 +95,13 @@ using testing::check_same_run;
 using testing::contains;
 using testing::error_of;
 using testing::Folder;
+using testing::kManyLines;
 using testing::metrics_of;
 using testing::Outcome;
 using testing::read_text;
 using testing::run_blalm;
 using testing::state_in;
+using testing::summary_of;
 using testing::train_arguments;
 using testing::write;
 

@@ -15,7 +15,7 @@ using testing::small_model;
 
 bool is_valid(std::string_view text) { return utf8::valid_prefix(text) == text.size(); }
 
-GenerateOptions options_of(std::int64_t max_tokens, std::uint64_t seed = 0) {
+GenerateOptions seeded_options(std::int64_t max_tokens, std::uint64_t seed = 0) {
   GenerateOptions o;
   o.max_tokens = max_tokens;
   o.seed = seed;
@@ -57,7 +57,7 @@ TEST_CASE("tokens that are bytes give valid UTF-8 at every limit, and less of it
     std::vector<std::string> shorter(kPrompts.size());
     for (std::int64_t limit = 1; limit <= 24; ++limit) {
       std::vector<std::string> streamed(kPrompts.size());
-      const auto texts = generate(*model, tokenizer, kPrompts, options_of(limit, seed), [&](const TokenEvent& e) {
+      const auto texts = generate(*model, tokenizer, kPrompts, seeded_options(limit, seed), [&](const TokenEvent& e) {
         CHECK(is_valid(e.text));
         streamed[e.prompt] += e.text;
         return true;
@@ -77,7 +77,7 @@ TEST_CASE("stop strings that cut characters, ends and interruptions leave valid 
   const auto model = small_model("mlstm", tokenizer.vocab_size());
   int stopped = 0, ended = 0;
   for (int byte = 0x80; byte < 0x100; ++byte) {
-    GenerateOptions options = options_of(80, static_cast<std::uint64_t>(byte));
+    GenerateOptions options = seeded_options(80, static_cast<std::uint64_t>(byte));
     options.stop = {std::string(1, static_cast<char>(byte)), "\x80\xC3", "\xE4\xBD\xA0\xE4"};
     for (const GeneratedText& text : generate(*model, tokenizer, kPrompts, options)) {
       CHECK(is_valid(text.text));
@@ -86,7 +86,7 @@ TEST_CASE("stop strings that cut characters, ends and interruptions leave valid 
     }
     int tokens = 0;
     const auto stop = [&](const TokenEvent&) { return ++tokens < byte % 16; };
-    for (const GeneratedText& text : generate(*model, tokenizer, kPrompts, options_of(80), stop))
+    for (const GeneratedText& text : generate(*model, tokenizer, kPrompts, seeded_options(80), stop))
       CHECK(is_valid(text.text));
   }
   CHECK(stopped > 100);

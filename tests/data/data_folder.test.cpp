@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 using Files = std::map<std::string, std::string>;
 
-Files files_of(const fs::path& folder) {
+Files files_below(const fs::path& folder) {
   Files files;
   for (const auto& entry : fs::recursive_directory_iterator(folder))
     if (entry.is_regular_file()) files[entry.path().lexically_relative(folder)] = read_plainly(entry.path());
@@ -70,12 +70,12 @@ TEST_CASE("a folder with anything but prepared data in it is refused, and stays 
     CAPTURE(c.got);
     const TextFolder text;
     for (const std::string& file : c.files) write_plainly(text.out / file, "precious");
-    const Files before = files_of(text.out);
+    const Files before = files_below(text.out);
     const std::string message = text.prepare_again("long.txt");
     CHECK_MESSAGE(has(message, fmt::format("[data] expected an empty folder or one of prepared data, '{}', {}",
                                            text.out.string(), c.got)),
                   message);
-    CHECK(files_of(text.out) == before);
+    CHECK(files_below(text.out) == before);
     // A model's folder is one, also with data in it.
     if (!has(c.got, "model")) continue;
     for (const std::string& file : c.files) fs::remove(text.out / file);
@@ -87,7 +87,7 @@ TEST_CASE("a folder with anything but prepared data in it is refused, and stays 
   write_plainly(text.out / "data.json", "{\"format\": \"mine\"}");
   CHECK(has(message_of<FormatError>([&] { prepare(whole_file(text.folder / "long.txt"), byte_encoder(), text.out); }),
             "data.json: format]"));
-  CHECK(files_of(text.out).size() == 1);
+  CHECK(files_below(text.out).size() == 1);
 }
 
 TEST_CASE(
@@ -95,7 +95,7 @@ TEST_CASE(
   const TextFolder text;
   const auto prepared = [&] {
     REQUIRE(text.prepare_again("long.txt") == kFine);
-    return files_of(text.out);
+    return files_below(text.out);
   };
   REQUIRE(prepared().size() > 4);
   const Files mine = {
@@ -103,7 +103,7 @@ TEST_CASE(
   for (const auto& [name, content] : mine) write_plainly(text.out / name, content);
   fs::copy_file(text.out / "train-00000.bin", text.out / "train-00088.bin");  // a shard, but not in data.json
   REQUIRE(text.prepare_again("short.txt") == kFine);
-  Files after = files_of(text.out);
+  Files after = files_below(text.out);
   CHECK(after.size() == 3 + mine.size() + 1);
   for (const auto& [name, content] : mine) CHECK(after[name] == content);
   CHECK(after.contains("train-00088.bin"));
@@ -114,14 +114,14 @@ TEST_CASE(
   write_anew(text.out / "data.json", list);
   fs::remove(text.out / "train-00000.bin");
   REQUIRE(text.prepare_again("short.txt") == kFine);
-  CHECK(files_of(text.out)["notes.txt"] == "mine");
+  CHECK(files_below(text.out)["notes.txt"] == "mine");
 
   // Another's file in the place of a new shard, and links: none is written through.
   write_plainly(text.out / "train-00001.bin", "mine");
-  const Files before = files_of(text.out);
+  const Files before = files_below(text.out);
   CHECK(has(text.prepare_again("long.txt"),
             "train-00001.bin' but a shard, got another (move it, or name another folder)"));
-  CHECK(files_of(text.out) == before);
+  CHECK(files_below(text.out) == before);
   fs::remove(text.out / "train-00001.bin");
   fs::create_directory(text.folder / "victim");
   write_plainly(text.folder / "victim" / "x", "mine");
@@ -129,13 +129,13 @@ TEST_CASE(
   fs::remove(text.out / "tokenizer.json");
   fs::create_symlink(text.folder / "victim" / "x", text.out / "tokenizer.json");
   REQUIRE(text.prepare_again("long.txt") == kFine);
-  CHECK(files_of(text.folder / "victim") == Files{{"x", "mine"}});
+  CHECK(files_below(text.folder / "victim") == Files{{"x", "mine"}});
 }
 
 TEST_CASE("a preparation that is killed, whenever it is, leaves a folder that can be prepared again") {
   const TextFolder reference;
   REQUIRE(reference.prepare_again("short.txt") == kFine);
-  const Files wanted = files_of(reference.out);
+  const Files wanted = files_below(reference.out);
   const auto differ = [&](Files files) {  // data.json names the text, which is elsewhere
     std::vector<std::string> names;
     for (const auto& [name, content] : wanted)
@@ -167,7 +167,7 @@ TEST_CASE("a preparation that is killed, whenever it is, leaves a folder that ca
       CHECK(is_prepared(text.out) == (had_data && !late));
       CHECK(fs::exists(text.out / ".preparing"));
       CHECK(text.prepare_again("short.txt") == kFine);
-      const Files after = files_of(text.out);
+      const Files after = files_below(text.out);
       CHECK(differ(after).empty());
       // What was replaced is gone. Of shards that came before any list of them, nothing tells whose they are.
       if (had_data || !late) CHECK(after.size() == wanted.size());

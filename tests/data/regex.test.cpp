@@ -301,17 +301,8 @@ TEST_CASE("patterns at random find what Oniguruma finds, or are no patterns to b
   CHECK(translated > 500);
 }
 
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const FormatError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST_CASE("what Oniguruma refuses is told by the pattern, its reason in one line") {
-  const auto error = [](const std::string& pattern) { return error_of([&] { Regex(pattern, "f.json: x"); }); };
+  const auto error = [](const std::string& pattern) { return testing::format_error_of([&] { Regex(pattern, "f.json: x"); }); };
   CHECK(error("(a") == "[f.json: x] expected a regular expression, got '(a' (end pattern with unmatched parenthesis)");
   CHECK(error("[b-a]").starts_with("[f.json: x] expected a regular expression, got '[b-a]' (empty range"));
   CHECK(error("\\p{No\x1bsuch}").find('\x1b') == std::string::npos);
@@ -331,12 +322,12 @@ TEST_CASE("a pattern that backtracks or remembers without end is an error by its
   for (const std::string pattern : {"(?:a+a?)+b", "(?:\\w+a?)+b", "(?:[a&&a]+a?)+b"}) {
     CAPTURE(pattern);
     const Regex regex(pattern, "f.json: x");
-    const std::string error = error_of([&] { regex.find(line + "c b", 0, workspace); });
+    const std::string error = testing::format_error_of([&] { regex.find(line + "c b", 0, workspace); });
     CHECK(error.starts_with("[f.json: x] expected a pattern that matches without endless backtracking, got "));
     CHECK(regex.find("aab", 0, workspace)->end == 3);  // the workspace serves on
   }
   const Regex greedy("(?m).+", "f.json: x");  // a place to go back to for every character
-  const std::string error = error_of([&] { greedy.find(std::string(20'000'000, 'a'), 0, workspace); });
+  const std::string error = testing::format_error_of([&] { greedy.find(std::string(20'000'000, 'a'), 0, workspace); });
   CHECK(error.starts_with("[f.json: x] expected a pattern that matches without endless backtracking, got "));
   CHECK(greedy.find(std::string(1'000'000, 'a'), 0, workspace)->end == 1'000'000);
 }

@@ -27,7 +27,7 @@ struct Lines {
   }
 };
 
-Lines random_lines(Rng& rng, int lines, std::int64_t vocab_size) {
+Lines random_ids(Rng& rng, int lines, std::int64_t vocab_size) {
   Lines result;
   for (int i = 0; i < lines; ++i) {
     std::vector<std::int32_t> ids(rng.below(i % 7 == 0 ? 300 : 9));
@@ -68,7 +68,7 @@ struct SmallShard {
 
   SmallShard() {
     Rng rng(5);
-    write(folder.path(), random_lines(rng, 20, 500), 500);
+    write(folder.path(), random_ids(rng, 20, 500), 500);
     content = read_plainly(folder / "train-00000.bin");
   }
   ShardHeader header() const {
@@ -115,7 +115,7 @@ TEST_CASE("tokens and lines survive in shards of any size") {
   TempFolder folder;
   Rng rng(6);
   for (const std::int64_t vocab_size : {1, 65536, 65537}) {
-    const Lines lines = random_lines(rng, 20, vocab_size);
+    const Lines lines = random_ids(rng, 20, vocab_size);
     for (const std::int64_t max_tokens : {1, 50, 1 << 20}) {
       CAPTURE(vocab_size);
       CAPTURE(max_tokens);
@@ -146,7 +146,7 @@ TEST_CASE("tokens and lines survive in shards of any size") {
 TEST_CASE("any part of a shard can be read") {
   TempFolder folder;
   Rng rng(7);
-  const Lines lines = random_lines(rng, 30, 1000);
+  const Lines lines = random_ids(rng, 30, 1000);
   write(folder.path(), lines, 1000);
   const Shard shard(folder / "train-00000.bin");
   const std::vector<std::int32_t> all = lines.all();

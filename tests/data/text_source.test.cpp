@@ -14,9 +14,9 @@ using namespace blalm::test;
 
 namespace {
 
-using Lines = std::vector<std::string>;
+using TextLines = std::vector<std::string>;
 
-std::string error_of(const std::filesystem::path& path) {
+std::string error_of_reading(const std::filesystem::path& path) {
   return message_of<DataError>([&] { read_lines(path); });
 }
 
@@ -26,7 +26,7 @@ TEST_CASE("line ends of all kinds") {
   TempFolder folder;
   const struct {
     std::string_view content;
-    Lines lines;
+    TextLines lines;
     std::int64_t bytes;
   } cases[] = {
       {"", {}, 0},
@@ -58,17 +58,17 @@ TEST_CASE("lines are stripped when asked for") {
   write_plainly(folder / "text.jsonl", "{\"text\": \" one\\n two\\n\"}\n");
   const TextOptions options{.strip_lines = true};
   const ReadLines read = read_lines(folder / "text.txt", options);
-  CHECK(read.lines == Lines{"one two", "", "three", "four"});
+  CHECK(read.lines == TextLines{"one two", "", "three", "four"});
   CHECK(read.stats.words == 4);
   CHECK(read.stats.bytes == 8 + 1 + 6 + 4);
-  CHECK(read_lines(folder / "text.jsonl", options).lines == Lines{"one\n two"});
-  CHECK(read_lines(folder / "text.txt").lines == Lines{" one two ", "\t", "\xE3\x80\x80three", "four\xC2\xA0"});
+  CHECK(read_lines(folder / "text.jsonl", options).lines == TextLines{"one\n two"});
+  CHECK(read_lines(folder / "text.txt").lines == TextLines{" one two ", "\t", "\xE3\x80\x80three", "four\xC2\xA0"});
 }
 
 TEST_CASE("lines of any length come whole, wherever the pieces of the file end") {
   TempFolder folder;
   Rng rng(2);
-  Lines lines;
+  TextLines lines;
   std::string content;
   for (const std::size_t size :
        std::initializer_list<std::size_t>{262143, 0, 262144, 1, 262145, 3, 524288, 100, 786431, 5, 1000000}) {
@@ -112,7 +112,7 @@ TEST_CASE("compressed files give the same lines as plain ones") {
 TEST_CASE("a flipped byte in a compressed file is found or does no harm") {
   TempFolder folder;
   const std::string text = golden_lines();
-  const Lines lines = read_lines(golden_text("lines.txt.gz")).lines;
+  const TextLines lines = read_lines(golden_text("lines.txt.gz")).lines;
   for (const char* extension : {".xz", ".gz", ".zst"}) {
     const std::string whole = read_plainly(golden_text(std::string("lines.txt") + extension));
     const std::filesystem::path path = folder / (std::string("text") + extension);
@@ -144,14 +144,14 @@ TEST_CASE("truncated compressed files are refused by name") {
          {whole.size() - 1, whole.size() - 5, whole.size() / 2, std::size_t{20}, std::size_t{7}}) {
       CAPTURE(size);
       write_anew(path, whole.substr(0, size));
-      CHECK(has(error_of(path), path.string()));
+      CHECK(has(error_of_reading(path), path.string()));
     }
     write_anew(path, whole + "more");
-    CHECK(has(error_of(path), path.string()));
+    CHECK(has(error_of_reading(path), path.string()));
     write_anew(path, "plain text\n");
-    CHECK(has(error_of(path), "got other bytes"));
+    CHECK(has(error_of_reading(path), "got other bytes"));
     write_anew(path, "");
-    CHECK(has(error_of(path), "got an empty file"));
+    CHECK(has(error_of_reading(path), "got an empty file"));
   }
 }
 
@@ -159,27 +159,27 @@ TEST_CASE("binary files are refused with the offset of the NUL byte and a hint")
   TempFolder folder;
   const std::filesystem::path path = folder / "data.txt";
   write_anew(path, std::string("text\n\0more", 10));
-  CHECK(has(error_of(path), "got a NUL byte at offset 5"));
-  CHECK(has(error_of(path), path.string()));
-  CHECK(has(error_of(path), "tr -d"));
+  CHECK(has(error_of_reading(path), "got a NUL byte at offset 5"));
+  CHECK(has(error_of_reading(path), path.string()));
+  CHECK(has(error_of_reading(path), "tr -d"));
   write_anew(path, std::string(700'000, 'x') + std::string("\0", 1));
-  CHECK(has(error_of(path), "offset 700000"));
+  CHECK(has(error_of_reading(path), "offset 700000"));
   write_anew(path, std::string("\xFF\xFEt\0e\0", 6));
-  CHECK(has(error_of(path), "UTF-16"));
-  CHECK(has(error_of(path), "offset 3"));
+  CHECK(has(error_of_reading(path), "UTF-16"));
+  CHECK(has(error_of_reading(path), "offset 3"));
 }
 
 TEST_CASE("files that cannot be read are named") {
   TempFolder folder;
-  CHECK(has(error_of(folder / "missing.txt"), "No such file"));
-  CHECK(has(error_of(folder / "missing.txt"), (folder / "missing.txt").string()));
-  CHECK(has(error_of(folder.path()), "got a directory"));
+  CHECK(has(error_of_reading(folder / "missing.txt"), "No such file"));
+  CHECK(has(error_of_reading(folder / "missing.txt"), (folder / "missing.txt").string()));
+  CHECK(has(error_of_reading(folder.path()), "got a directory"));
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  CHECK(has(error_of(folder / "pipe"), "got a pipe"));
+  CHECK(has(error_of_reading(folder / "pipe"), "got a pipe"));
   write_plainly(folder / "secret.txt", "x");
   std::filesystem::permissions(folder / "secret.txt", std::filesystem::perms::none);
   const AsUnprivileged user;
-  CHECK(has(error_of(folder / "secret.txt"), "got 'Permission denied'"));
+  CHECK(has(error_of_reading(folder / "secret.txt"), "got 'Permission denied'"));
 }
 
 TEST_CASE("invalid UTF-8 is kept and counted") {
@@ -187,7 +187,7 @@ TEST_CASE("invalid UTF-8 is kept and counted") {
   const std::string content = "caf\xE9 \xFF\xFE\nfine é\n\x80";
   write_plainly(folder / "latin.txt", content);
   const ReadLines read = read_lines(folder / "latin.txt");
-  CHECK(read.lines == Lines{"caf\xE9 \xFF\xFE", "fine é", "\x80"});
+  CHECK(read.lines == TextLines{"caf\xE9 \xFF\xFE", "fine é", "\x80"});
   CHECK(read.stats.invalid_bytes == 4);
   CHECK(read.stats.words == 5);
   CHECK(read.stats.bytes == static_cast<std::int64_t>(content.size()));
@@ -205,9 +205,9 @@ TEST_CASE("a line longer than memory should hold is refused") {
   CHECK(has(message, "line 2"));
 }
 
-TEST_CASE("JSON Lines give the text field of each object") {
+TEST_CASE("JSON TextLines give the text field of each object") {
   TempFolder folder;
-  CHECK(read_lines(golden_text("documents.jsonl.gz")).lines == Lines{"one two\nthree", "café"});
+  CHECK(read_lines(golden_text("documents.jsonl.gz")).lines == TextLines{"one two\nthree", "café"});
   CHECK(read_lines(golden_text("documents.jsonl.gz")).stats.bytes == 18);
   const std::filesystem::path path = folder / "a.jsonl";
   write_anew(path, R"({"body": "a\u0000b", "text": 1})"
@@ -215,7 +215,7 @@ TEST_CASE("JSON Lines give the text field of each object") {
                    R"({"body": ""})");
   TextOptions options;
   options.json_field = "body";
-  CHECK(read_lines(path, options).lines == Lines{std::string("a\0b", 3), ""});
+  CHECK(read_lines(path, options).lines == TextLines{std::string("a\0b", 3), ""});
 
   const auto error = [&](std::string_view content) {
     write_anew(path, content);
@@ -245,14 +245,14 @@ TEST_CASE("JSON Lines give the text field of each object") {
   CHECK(has(error(std::string(100'000, '[')), "levels deep"));
 }
 
-TEST_CASE("invalid UTF-8 in JSON Lines is kept byte for byte") {
+TEST_CASE("invalid UTF-8 in JSON TextLines is kept byte for byte") {
   TempFolder folder;
   const std::filesystem::path path = folder / "a.ndjson";
   std::string all;
   for (int byte = 0x80; byte < 0x100; ++byte) all += fmt::format("{} é ", static_cast<char>(byte));
   write_anew(path, "{\"id\": \"\xFF\", \"text\": \"" + all + "\"}\n");
   const ReadLines read = read_lines(path);
-  CHECK(read.lines == Lines{all});
+  CHECK(read.lines == TextLines{all});
   CHECK(read.stats.invalid_bytes == 128);
   // The characters that stand in for bytes cannot be told from real ones: only such a line is refused.
   for (const char* both : {"\xF4\x8F\xBA\x80 \xFF", "\\uDBFF\\uDE80 \xFF", "\\udbff\\ude80 \xFF"}) {
@@ -260,10 +260,10 @@ TEST_CASE("invalid UTF-8 in JSON Lines is kept byte for byte") {
     CHECK(has(message_of<FormatError>([&] { read_lines(path); }), "line 1] expected valid UTF-8"));
   }
   write_anew(path, "{\"text\": \"\xF4\x8F\xBA\x80\"}");
-  CHECK(read_lines(path).lines == Lines{"\xF4\x8F\xBA\x80"});
+  CHECK(read_lines(path).lines == TextLines{"\xF4\x8F\xBA\x80"});
 }
 
-TEST_CASE("names of JSON Lines files") {
+TEST_CASE("names of JSON TextLines files") {
   for (const char* name : {"a.jsonl", "a.ndjson", "a.jsonl.xz", "b/a.x.jsonl.zst", "a.ndjson.gz"})
     CHECK(is_json_lines(name));
   for (const char* name : {"a.txt", "jsonl", "a.jsonl.txt", "a.json", "a.jsonl/b", "a.xz"})

@@ -17,13 +17,8 @@ using testing::tiny_document;
 using testing::tiny_tokenizer;
 using testing::tokenizer_of;
 
-std::string error_of(const std::string& text) {
-  try {
-    Tokenizer::from_json(text, "t.json");
-  } catch (const FormatError& error) {
-    return error.what();
-  }
-  return "no error";
+std::string error_of_document(const std::string& text) {
+  return testing::format_error_of([&] { Tokenizer::from_json(text, "t.json"); });
 }
 
 // Errors after one change of the tiny tokenizer: pointer to the field, its new value, what the error begins with.
@@ -78,28 +73,28 @@ TEST_CASE("what is wrong is told by the name of its field") {
   for (const Change& change : changes) {
     json document = tiny_document();
     document[json::json_pointer(change.pointer)] = change.value;
-    const std::string error = error_of(document.dump());
+    const std::string error = error_of_document(document.dump());
     CHECK_MESSAGE(error.starts_with(change.message), error, " instead of ", change.message);
   }
 }
 
 TEST_CASE("what is not JSON, or JSON made to harm, is an error") {
-  CHECK(error_of("").starts_with("[t.json] expected JSON"));
-  CHECK(error_of("[]").starts_with("[t.json] expected an object, got an array of 0"));
-  CHECK(error_of("{\"a\":\"\xFF\"}").starts_with("[t.json] expected JSON"));
-  CHECK(error_of(std::string(1'000'000, '[')).starts_with("[t.json] expected JSON at most 64 levels deep"));
-  CHECK(error_of("{\"a\": 1e9999}")
+  CHECK(error_of_document("").starts_with("[t.json] expected JSON"));
+  CHECK(error_of_document("[]").starts_with("[t.json] expected an object, got an array of 0"));
+  CHECK(error_of_document("{\"a\":\"\xFF\"}").starts_with("[t.json] expected JSON"));
+  CHECK(error_of_document(std::string(1'000'000, '[')).starts_with("[t.json] expected JSON at most 64 levels deep"));
+  CHECK(error_of_document("{\"a\": 1e9999}")
             .starts_with("[t.json] expected JSON, got an error at column 12: a number out of range, 1e9999"));
   json document = tiny_document();
   document["model"]["vocab"][std::string(5000, 'x') + "\n"] = -1;  // named in one short line
-  CHECK(error_of(document.dump()).starts_with("[t.json: model.vocab." + std::string(60, 'x') + "...] expected an"));
+  CHECK(error_of_document(document.dump()).starts_with("[t.json: model.vocab." + std::string(60, 'x') + "...] expected an"));
   document["model"]["vocab"] = {{"a\nb", nullptr}};
-  CHECK(error_of(document.dump()).starts_with("[t.json: model.vocab.a\\nb] expected an integer"));
+  CHECK(error_of_document(document.dump()).starts_with("[t.json: model.vocab.a\\nb] expected an integer"));
   document = tiny_document();
   json nested = {{"type", "NFC"}};
   for (int i = 0; i < 100; ++i) nested = {{"type", "Sequence"}, {"normalizers", {nested}}};
   document["normalizer"] = nested;
-  CHECK(error_of(document.dump()).starts_with("[t.json] expected JSON at most 64 levels deep"));
+  CHECK(error_of_document(document.dump()).starts_with("[t.json] expected JSON at most 64 levels deep"));
 }
 
 TEST_CASE("a pattern that backtracks without end is an error, not a hang") {

@@ -14,22 +14,14 @@ namespace blalm {
 namespace {
 
 using nlohmann::json;
+using testing::format_error_of;
 using testing::patched;
 using testing::tiny_document;
 using testing::tokenizer_of;
 
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const FormatError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 std::string error_of_file(const json& patch) {
   const std::string text = patched(tiny_document(), patch).dump();
-  return error_of([&] { Tokenizer::from_json(text, "t.json"); });
+  return format_error_of([&] { Tokenizer::from_json(text, "t.json"); });
 }
 
 json sequence(const char* list, std::size_t count, const json& step, const json& first = nullptr) {
@@ -84,7 +76,7 @@ TEST_CASE("rules that multiply a text are an error before it is long") {
         patched(tiny_document(), {{"normalizer", normalizer}, {"added_tokens", json::array()}}).dump(), "t.json");
     for (const bool with_ranges : {false, true}) {
       const std::string error =
-          error_of([&] { with_ranges ? void(tokenizer.encode_with_ranges("aaa")) : void(tokenizer.encode("aaa")); });
+          format_error_of([&] { with_ranges ? void(tokenizer.encode_with_ranges("aaa")) : void(tokenizer.encode("aaa")); });
       CHECK(error == "[t.json: normalizer] " + end + "3 bytes");
     }
   }
@@ -100,8 +92,8 @@ TEST_CASE("rules that multiply a text are an error before it is long") {
       patched(tiny_document(), {{"decoder", sequence("decoders", 12, replace("a", ten), kByteLevel)}}).dump(),
       "t.json");
   const auto ids = decoding.encode("aaa");
-  CHECK(error_of([&] { decoding.decode(ids); }).starts_with("[t.json: decoder] " + end));
-  CHECK(error_of([&] {
+  CHECK(format_error_of([&] { decoding.decode(ids); }).starts_with("[t.json: decoder] " + end));
+  CHECK(format_error_of([&] {
           StreamDecoder stream(decoding);
           for (const std::int32_t id : ids) stream.push(id);
           stream.finish();

@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 
+#include "blalm/core/error.h"
 #include "blalm/data/tokenizer/tokenizer.h"
 #include "tests/support/paths.h"
 
@@ -32,6 +33,17 @@ inline nlohmann::json patched(nlohmann::json document, const nlohmann::json& pat
 }
 
 inline Tokenizer tokenizer_of(const nlohmann::json& document) { return Tokenizer::from_json(document.dump()); }
+
+// The message of the FormatError that an action ends with.
+template <class Action>
+std::string format_error_of(Action&& action) {
+  try {
+    action();
+  } catch (const FormatError& error) {
+    return error.what();
+  }
+  return "no error";
+}
 
 // Bytes at random, often ones that form words or parts of characters.
 inline std::string random_bytes(std::mt19937_64& random, std::size_t size) {

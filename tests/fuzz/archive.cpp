@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "blalm/data/byte_reader.h"
-#include "blalm/data/decoder.h"
+#include "blalm/data/decompressor.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace blalm;

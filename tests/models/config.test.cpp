@@ -46,8 +46,6 @@ std::string json_with(std::string_view key, const std::optional<nlohmann::ordere
   return json.dump();
 }
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("presets are the rows of the table") {

@@ -41,7 +41,7 @@ void check_decoding(LanguageModel& model, const std::vector<std::int64_t>& piece
     const Tensor z = prefill(model, columns(ids, t, t + piece), state);
     t += piece;
     CAPTURE(t);
-    CHECK(distance(z, at_position(all, t - 1)) < tolerance);
+    CHECK(relative_error(z, at_position(all, t - 1)) < tolerance);
   }
   if (through_file) {
     state.save(model, state_file());
@@ -49,7 +49,7 @@ void check_decoding(LanguageModel& model, const std::vector<std::int64_t>& piece
   }
   for (; t < kLength; ++t) {
     CAPTURE(t);
-    CHECK(distance(step(model, column(ids, t), state), at_position(all, t)) < tolerance);
+    CHECK(relative_error(step(model, column(ids, t), state), at_position(all, t)) < tolerance);
   }
   CHECK(state.position() == kLength + model.config().meta_tokens());
 }
@@ -177,7 +177,7 @@ TEST_CASE("a batch decodes as its sequences do alone") {
   for (std::int64_t b = 0; b < 3; ++b) {
     DecodeState one(model, 1);
     const Tensor z = prefill(model, ids.rows(b, b + 1), one);
-    CHECK(distance(z, together.rows(b, b + 1)) < 1e-4);
+    CHECK(relative_error(z, together.rows(b, b + 1)) < 1e-4);
   }
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("sequences of several states go on together as they do alone, whatever
     CHECK(all.position() == one.position());
     const Tensor expected = logits(model, ids);
     for (std::int64_t t = kRead; t < kRead + kSteps; ++t)
-      CHECK(distance(step(model, column(ids, t), all), at_position(expected, t)) < 1e-4);
+      CHECK(relative_error(step(model, column(ids, t), all), at_position(expected, t)) < 1e-4);
     CHECK(one.position() == kRead + model.config().meta_tokens());  // those it came from stay as they are
 
     CHECK_THROWS_WITH_AS(DecodeState::gather(model, std::vector<StateRow>{{&one, 1}}),

@@ -8,13 +8,7 @@
 #include "tests/models/support.h"
 
 namespace blalm {
-namespace {
-
 using namespace test;
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
 
 TEST_CASE("a model is described as a tree, without its values") {
   ModelConfig config;

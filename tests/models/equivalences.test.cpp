@@ -27,7 +27,7 @@ double effect(const char* preset, Change&& change) {
   perturb(other);
   share_values(other, model);
   const Tensor ids = random_ids(2, 37, config.vocab_size);
-  return distance(logits(other, ids), logits(model, ids));
+  return relative_error(logits(other, ids), logits(model, ids));
 }
 
 }  // namespace
@@ -38,8 +38,8 @@ TEST_CASE("a window over everything is causal attention") {
   for (const Tensor& t : {q, k, v}) rng.fill_normal(t, 0, 1);
   const Tensor causal = ops::attention(q, k, v).value();
   for (const std::int64_t window : {37, 38, 1000})
-    CHECK(distance(ops::attention(q, k, v, {.window = window}).value(), causal) < 1e-6);
-  CHECK(distance(ops::attention(q, k, v, {.window = 36}).value(), causal) > 1e-4);
+    CHECK(relative_error(ops::attention(q, k, v, {.window = window}).value(), causal) < 1e-6);
+  CHECK(relative_error(ops::attention(q, k, v, {.window = 36}).value(), causal) > 1e-4);
   for (const char* preset : {"swa", "swa-memory", "swa-dynmod", "full"}) {
     CAPTURE(preset);
     CHECK(effect(preset, [](ModelConfig& c) { c.swa_window = 37; }) > 1e-3);
@@ -54,8 +54,8 @@ TEST_CASE("a window over everything is causal attention") {
     share_values(wider, model);
     share_values(without_memory, model);
     const Tensor ids = random_ids(2, 37, config.vocab_size), expected = logits(model, ids);
-    CHECK(distance(logits(wider, ids), expected) < 1e-6);
-    CHECK(distance(logits(without_memory, ids), expected) < 1e-6);
+    CHECK(relative_error(logits(wider, ids), expected) < 1e-6);
+    CHECK(relative_error(logits(without_memory, ids), expected) < 1e-6);
   }
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("raw alpha 1 is the fixed modulation") {
   for (Parameter* p : raw.parameters())
     if (p->role == Role::scalar) p->value.fill(1);
   const Tensor ids = random_ids(2, 37, config.vocab_size);
-  CHECK(distance(logits(raw, ids), logits(fixed, ids)) < 1e-6);
+  CHECK(relative_error(logits(raw, ids), logits(fixed, ids)) < 1e-6);
 }
 
 TEST_CASE("a convolution of one tap of weight 1 without activation is the identity") {
@@ -113,7 +113,7 @@ TEST_CASE("an mLSTM that forgets nothing is cumulative linear attention") {
     for (std::int64_t e = 0; e < E; ++e)
       expected.mutable_data<double>()[t * E + e] = sum[static_cast<std::size_t>(e)] / std::max(std::abs(a), 1.0);
   }
-  CHECK(distance(h, expected) < 1e-4);  // sigmoid(15) is not quite 1
+  CHECK(relative_error(h, expected) < 1e-4);  // sigmoid(15) is not quite 1
 }
 
 TEST_CASE("the RMS norm of heads is spec §4.2's, head by head, with a weight a channel") {
@@ -140,7 +140,7 @@ TEST_CASE("the RMS norm of heads is spec §4.2's, head by head, with a weight a 
         expected.mutable_data<double>()[head * 5 + e] =
             weight.at(head % 3 * 5 + e) * h.at(head * 5 + e) / std::sqrt(squares / 5 + 1e-6);
     }
-    CHECK(distance(y, expected) < (dtype == DType::f64 ? 1e-14 : 1e-6));
+    CHECK(relative_error(y, expected) < (dtype == DType::f64 ? 1e-14 : 1e-6));
   }
 }
 
@@ -181,7 +181,7 @@ TEST_CASE("shared key and value heads equal heads that are repeated") {
       }
     }
     const Tensor ids = random_ids(2, 37, config.vocab_size);
-    CHECK(distance(logits(shared, ids), logits(all, ids)) < 1e-5);
+    CHECK(relative_error(logits(shared, ids), logits(all, ids)) < 1e-5);
   }
 }
 
@@ -203,7 +203,7 @@ TEST_CASE("an untied head with the embedding's values is the tied one") {
   Tensor sum = Tensor::empty(both.shape());
   for (std::int64_t i = 0; i < sum.numel(); ++i)
     sum.mutable_data<float>()[i] = static_cast<float>(in.at(i) + out.at(i));
-  CHECK(distance(both, sum) < 1e-6);
+  CHECK(relative_error(both, sum) < 1e-6);
 }
 
 }  // namespace blalm

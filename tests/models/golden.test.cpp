@@ -39,12 +39,12 @@ void compare(const SafetensorsFile& file, const RunOptions& run, DType dtype, do
     p->value.copy_from(file.load("param/" + p->name));
   }
   const Tensor ids = file.load("ids"), targets = file.load("targets");
-  CHECK(distance(logits(model, ids), file.load("logits")) < tolerance);
+  CHECK(relative_error(logits(model, ids), file.load("logits")) < tolerance);
   CHECK(run_step(model, ids, targets) == doctest::Approx(file.load("loss").at(0)).epsilon(tolerance));
   for (Parameter* p : model.parameters()) {
     CAPTURE(p->name);
     REQUIRE(p->has_grad);
-    CHECK(distance(p->grad, file.load("grad/" + p->name)) < tolerance);
+    CHECK(relative_error(p->grad, file.load("grad/" + p->name)) < tolerance);
   }
 }
 

@@ -24,7 +24,7 @@ struct Folder {
   ~Folder() { fs::remove_all(path.parent_path()); }
 };
 
-std::string complaint(const fs::path& folder) {
+std::string load_complaint(const fs::path& folder) {
   try {
     load_model(folder);
   } catch (const FormatError& e) {
@@ -32,8 +32,6 @@ std::string complaint(const fs::path& folder) {
   }
   return "";
 }
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -71,7 +69,7 @@ TEST_CASE("bf16 takes half the room and rounds; tied weights are stored once") {
   const auto loaded = load_model(folder.path, DType::f64);
   const Tensor& value = loaded->find("model.embed_tokens.weight")->value;
   CHECK(value.dtype() == DType::f64);
-  const double error = distance(value, model.find("model.embed_tokens.weight")->value);
+  const double error = relative_error(value, model.find("model.embed_tokens.weight")->value);
   CHECK((error > 0 && error < 4e-3));
   config.tie_word_embeddings = false;
   save_model(LanguageModel(config), folder.path);
@@ -98,7 +96,7 @@ TEST_CASE("one error for everything that does not fit") {
   std::string json = to_json(model.config());
   json.insert(json.find('{') + 1, "\"chunk_sice\": 3,");
   write_file_atomically(folder.path / "config.json", json);
-  const std::string message = complaint(folder.path);
+  const std::string message = load_complaint(folder.path);
   CHECK(contains(message, "unknown key chunk_sice (did you mean chunk_size?)"));
   CHECK(contains(message, "tensor model.norm.weight is missing"));
   CHECK(contains(message, "tensor model.layers.0.mlp.up_proj.weight is [3, 4], not [48, 32]"));
@@ -127,7 +125,7 @@ TEST_CASE(
     REQUIRE(contains(json, from));
     json.replace(json.find(from), std::string_view(from).size(), to);
     write_file_atomically(path, json);
-    CHECK(complaint(folder.path) ==
+    CHECK(load_complaint(folder.path) ==
           fmt::format("[model] {} does not fit together: {}", folder.path.string(), expected));
     CHECK_THROWS_WITH_AS(load_config(folder.path), fmt::format("[{}] {}", path.string(), expected).c_str(),
                          FormatError);
@@ -171,7 +169,7 @@ TEST_CASE("token ids of config.json as others write them; what is none is compla
         std::pair{R"("eos_token_id": [1, "a"])",
                   "eos_token_id is [1,\"a\"], not a list of ids, null or an id below vocab_size = 41"}}) {
     with(keys);
-    CHECK(complaint(folder.path) ==
+    CHECK(load_complaint(folder.path) ==
           fmt::format("[model] {} does not fit together: {}", folder.path.string(), expected));
   }
 }
@@ -192,7 +190,7 @@ TEST_CASE("sizes that a config merely claims are not allocated") {
   config.hidden_size = config.vocab_size = 1048576;
   config.num_hidden_layers = 100;
   write_file_atomically(folder.path / "config.json", to_json(config));
-  CHECK_MESSAGE(contains(complaint(folder.path), "and 998 more"), complaint(folder.path));
+  CHECK_MESSAGE(contains(load_complaint(folder.path), "and 998 more"), load_complaint(folder.path));
 }
 
 TEST_CASE("missing files are data errors") {

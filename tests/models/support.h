@@ -9,6 +9,7 @@
 
 #include "blalm/core/rng.h"
 #include "blalm/models/language_model.h"
+#include "tests/support/tensors.h"
 
 namespace blalm::test {
 
@@ -55,22 +56,7 @@ inline Tensor columns(const Tensor& ids, std::int64_t begin, std::int64_t end) {
   return part;
 }
 
-// Norm of the difference over norm of the reference.
-inline double distance(const Tensor& x, const Tensor& reference) {
-  double difference = 0, norm = 0;
-  if (x.shape() != reference.shape()) return INFINITY;
-  for (std::int64_t i = 0; i < x.numel(); ++i) {
-    const double r = reference.at(i), d = x.at(i) - r;
-    difference += d * d;
-    norm += r * r;
-  }
-  return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
-}
-
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
-}
+inline bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 inline bool all_finite(const Tensor& t) {
   for (std::int64_t i = 0; i < t.numel(); ++i)

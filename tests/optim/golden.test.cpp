@@ -36,7 +36,7 @@ double worst_error(const char* file_name, OptimizerKind kind, DType dtype) {
     CHECK(optimizer.step().applied);
     for (std::size_t i = 0; i < list.size(); ++i) {
       const Tensor expected = file.load_as("after/" + std::to_string(step) + "/" + list[i].name, dtype);
-      worst = std::max(worst, test::relative_error(parameters[i].value, expected));
+      worst = std::max(worst, test::largest_relative_error(parameters[i].value, expected));
     }
   }
   return worst;

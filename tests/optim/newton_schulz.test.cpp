@@ -19,7 +19,7 @@ Matrix eigen(const Tensor& t) {
   return m;
 }
 
-Tensor random(const Shape& shape, DType dtype, std::uint64_t seed = 7) {
+Tensor random_matrix(const Shape& shape, DType dtype, std::uint64_t seed = 7) {
   const Tensor t = Tensor::empty(shape, dtype);
   Rng(seed).fill_normal(t, 0, 1);
   return t;
@@ -66,7 +66,7 @@ const std::vector<Shape> kShapes = {{64, 64}, {48, 128}, {128, 48}, {3, 96}, {97
 TEST_CASE("the iteration keeps singular vectors and evens out singular values") {
   for (const Shape& shape : kShapes) {
     CAPTURE(shape.str());
-    const Tensor u = random(shape, DType::f32);
+    const Tensor u = random_matrix(shape, DType::f32);
     const Tensor o = newton_schulz(u);
     CHECK(o.dtype() == DType::f32);
     const auto coarse = in_singular_basis(u, o, 0.01), fine = in_singular_basis(u, o, 0.003);
@@ -86,7 +86,7 @@ TEST_CASE("the iteration keeps singular vectors and evens out singular values") 
 TEST_CASE("f32 and bf16 follow f64") {
   for (const Shape& shape : kShapes) {
     CAPTURE(shape.str());
-    const Tensor u = random(shape, DType::f32);
+    const Tensor u = random_matrix(shape, DType::f32);
     const Tensor exact = newton_schulz(u.to(DType::f64));
     CHECK(frobenius_error(newton_schulz(u), exact) < 1e-5);
     const double bf16 = frobenius_error(newton_schulz(u, 5, DType::bf16), exact);
@@ -96,7 +96,7 @@ TEST_CASE("f32 and bf16 follow f64") {
 }
 
 TEST_CASE("the formula, with dense matrices") {
-  const Tensor u = random({5, 9}, DType::f64);
+  const Tensor u = random_matrix({5, 9}, DType::f64);
   Matrix x = eigen(u) / (eigen(u).norm() + 1e-7);
   for (std::int64_t steps = 1; steps <= 6; ++steps) {
     const Matrix a = x * x.transpose();
@@ -107,7 +107,7 @@ TEST_CASE("the formula, with dense matrices") {
 
 TEST_CASE("tall is wide transposed") {
   for (const DType operands : {DType::f32, DType::bf16}) {
-    const Tensor wide = random({40, 100}, DType::f32);
+    const Tensor wide = random_matrix({40, 100}, DType::f32);
     CHECK(frobenius_error(transpose(newton_schulz(transpose(wide), 5, operands)), newton_schulz(wide, 5, operands)) <
           (operands == DType::bf16 ? 2e-2 : 1e-5));
   }
@@ -115,7 +115,7 @@ TEST_CASE("tall is wide transposed") {
 
 TEST_CASE("a stack gives what each of its matrices gives alone") {
   for (const Shape& shape : {Shape{7, 20, 33}, Shape{7, 33, 20}, Shape{2, 150, 130}}) {
-    const Tensor stack = random(shape, DType::f64);
+    const Tensor stack = random_matrix(shape, DType::f64);
     for (std::int64_t i = 0; i < shape[1]; ++i) stack.mutable_data<double>()[i] *= 1e3;  // matrices of unlike norm
     const Tensor together = newton_schulz(stack);
     CHECK(together.shape() == shape);
@@ -125,7 +125,7 @@ TEST_CASE("a stack gives what each of its matrices gives alone") {
 }
 
 TEST_CASE("the size of the input does not matter, and zero stays zero") {
-  const Tensor u = random({30, 50}, DType::f32), large = Tensor::empty(u.shape()), small = Tensor::empty(u.shape());
+  const Tensor u = random_matrix({30, 50}, DType::f32), large = Tensor::empty(u.shape()), small = Tensor::empty(u.shape());
   for (std::int64_t i = 0; i < u.numel(); ++i) {
     large.mutable_data<float>()[i] = u.data<float>()[i] * 0x1p60F;  // its squares overflow f32
     small.mutable_data<float>()[i] = u.data<float>()[i] * 0x1p-10F;
@@ -142,7 +142,7 @@ TEST_CASE("a hidden matrix of the base model has the spec's singular values and 
   // do not are those that O leaves below the range.
   for (const Shape& shape : {Shape{768, 768}, Shape{768, 2048}, Shape{12, 768}}) {
     CAPTURE(shape.str());
-    const Tensor u = random(shape, DType::f32);
+    const Tensor u = random_matrix(shape, DType::f32);
     const Tensor o = newton_schulz(u);
     const Matrix m = eigen(u), x = eigen(o);
     const Eigen::VectorXd in =

@@ -14,6 +14,7 @@
 #include "blalm/core/rng.h"
 #include "blalm/kernels/kernel.h"
 #include "blalm/optim/config.h"
+#include "tests/support/tensors.h"
 
 namespace blalm::test {
 
@@ -91,19 +92,8 @@ inline std::vector<Description> one_of_each() {
           {"model.norm.weight", Role::vector, {72}}};
 }
 
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
-}
-
-inline bool same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  bool same = a.size() == b.size();
-  for (std::size_t i = 0; same && i < a.size(); ++i) same = same_bits(a[i], b[i]);
-  return same;
-}
-
 // max |a − b| / max |b|.
-inline double relative_error(const Tensor& a, const Tensor& b) {
+inline double largest_relative_error(const Tensor& a, const Tensor& b) {
   REQUIRE(a.shape() == b.shape());
   double error = 0, scale = 0;
   for (std::int64_t i = 0; i < a.numel(); ++i) {

@@ -6,6 +6,7 @@
 
 #include "blalm/core/error.h"
 #include "blalm/ops/ops.h"
+#include "tests/support/tensors.h"
 
 namespace blalm {
 namespace {
@@ -51,8 +52,7 @@ TEST_CASE("recompute gives the same bits, dropout included, and saves less") {
   Network network;
   std::int64_t saved_plain = 0, saved_again = 0;
   const auto plain = network.gradients(false, saved_plain), again = network.gradients(true, saved_again);
-  for (std::size_t i = 0; i < plain.size(); ++i)
-    CHECK(std::memcmp(plain[i].raw(), again[i].raw(), static_cast<std::size_t>(plain[i].bytes())) == 0);
+  CHECK(test::same_bits(plain, again));
   CHECK(saved_again * 2 < saved_plain);
 }
 
@@ -103,8 +103,7 @@ TEST_CASE("a segment may have several outputs, of which only some are used") {
       for (const Tensor& t : {tape.grad(inputs[0]), network.w1.grad, loss.value()})
         (recomputed ? again : plain).push_back(t.clone());
     }
-    for (std::size_t i = 0; i < plain.size(); ++i)
-      CHECK(std::memcmp(plain[i].raw(), again[i].raw(), static_cast<std::size_t>(plain[i].bytes())) == 0);
+    CHECK(test::same_bits(plain, again));
   }
 }
 

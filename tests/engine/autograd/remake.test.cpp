@@ -5,6 +5,7 @@
 
 #include "blalm/core/rng.h"
 #include "blalm/ops/ops.h"
+#include "tests/support/tensors.h"
 
 namespace blalm {
 namespace {
@@ -36,11 +37,6 @@ struct Layer {
   }
 };
 
-void check_same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  for (std::size_t i = 0; i < a.size(); ++i)
-    CHECK(std::memcmp(a[i].raw(), b[i].raw(), static_cast<std::size_t>(a[i].bytes())) == 0);
-}
-
 }  // namespace
 
 TEST_CASE("a result that can be made again is not kept, and gradients have the same bits") {
@@ -51,7 +47,7 @@ TEST_CASE("a result that can be made again is not kept, and gradients have the s
   const auto again = layer.run(nothing, nothing);
   CHECK(kept.saved == layer.weight.bytes() + layer.gate.bytes());
   CHECK(again.saved == layer.weight.bytes());
-  check_same_bits(kept.gradients, again.gradients);
+  CHECK(test::same_bits(kept.gradients, again.gradients));
 }
 
 TEST_CASE("a result that was changed before it was saved is kept as it is") {
@@ -64,8 +60,7 @@ TEST_CASE("a result that was changed before it was saved is kept as it is") {
 TEST_CASE("a later write to a result that is made again harms nothing") {
   const Layer layer;
   const auto nothing = [](const Tensor&) {};
-  check_same_bits(layer.run(nothing, nothing).gradients,
-                  layer.run(nothing, [](const Tensor& h) { h.fill(3); }).gradients);
+  CHECK(test::same_bits(layer.run(nothing, nothing).gradients, layer.run(nothing, [](const Tensor& h) { h.fill(3); }).gradients));
 }
 
 TEST_CASE("what is made again goes when its maker's backward has run") {

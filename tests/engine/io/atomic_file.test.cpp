@@ -41,7 +41,7 @@ class FullDisk {
   void (*signal_)(int) = nullptr;
 };
 
-std::string error_on(const std::filesystem::path& path) {
+std::string error_of_writing(const std::filesystem::path& path) {
   return message_of<DataError>([&] { write_file_atomically(path, "text"); });
 }
 
@@ -126,28 +126,28 @@ TEST_CASE("a file that failed cannot be committed") {
 
 TEST_CASE("places that cannot be written are named in a DataError") {
   TempFolder folder;
-  const std::string missing = error_on(folder / "missing" / "a");
+  const std::string missing = error_of_writing(folder / "missing" / "a");
   CHECK(has(missing, (folder / "missing" / "a").string()));
   CHECK(has(missing, "No such file"));
-  CHECK(has(error_on(folder.path()), "got a directory"));
-  CHECK(has(error_on(folder.path() / ""), "without a file name"));
-  CHECK(has(error_on(""), "without a file name"));
+  CHECK(has(error_of_writing(folder.path()), "got a directory"));
+  CHECK(has(error_of_writing(folder.path() / ""), "without a file name"));
+  CHECK(has(error_of_writing(""), "without a file name"));
   // A pipe of our own stands for devices too: were the check to fail on /dev/null, root would lose it to the rename.
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  CHECK(has(error_on(folder / "pipe"), "got a pipe or device"));
+  CHECK(has(error_of_writing(folder / "pipe"), "got a pipe or device"));
   CHECK(std::filesystem::is_fifo(folder / "pipe"));
-  CHECK(has(error_on(folder / std::string(300, 'n')), "File name too long"));
+  CHECK(has(error_of_writing(folder / std::string(300, 'n')), "File name too long"));
   write_plainly(folder / "file", "x");
-  CHECK(has(error_on(folder / "file" / "a"), "Not a directory"));
+  CHECK(has(error_of_writing(folder / "file" / "a"), "Not a directory"));
   std::filesystem::create_symlink(folder / "loop", folder / "loop");
-  CHECK(has(error_on(folder / "loop"), "Too many levels"));
+  CHECK(has(error_of_writing(folder / "loop"), "Too many levels"));
   CHECK(folder.listing() == std::set<std::string>{"file", "loop", "pipe"});
 
   std::filesystem::permissions(folder.path(), std::filesystem::perms(0555));
   std::string denied;
   {
     const AsUnprivileged user;
-    denied = error_on(folder / "file");
+    denied = error_of_writing(folder / "file");
   }
   std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
   CHECK(has(denied, "Permission denied"));
@@ -175,7 +175,7 @@ TEST_CASE("a link stays a link, and its target is written") {
   CHECK(folder.listing() == std::set<std::string>{"elsewhere", "link"});
 
   std::filesystem::create_symlink("nowhere", folder / "dangling");
-  CHECK(has(error_on(folder / "dangling"), "No such file"));
+  CHECK(has(error_of_writing(folder / "dangling"), "No such file"));
 }
 
 TEST_CASE("a link that is to be replaced becomes a file, and its target is left alone") {

@@ -19,7 +19,7 @@ using namespace blalm::test;
 
 namespace {
 
-std::string error_on(const std::filesystem::path& path) {
+std::string error_of_mapping(const std::filesystem::path& path) {
   return message_of<DataError>([&] { MappedFile file(path); });
 }
 
@@ -63,24 +63,24 @@ TEST_CASE("moving hands the mapping over") {
 
 TEST_CASE("what cannot be read is named in a DataError") {
   TempFolder folder;
-  const std::string missing = error_on(folder / "missing.txt");
+  const std::string missing = error_of_mapping(folder / "missing.txt");
   CHECK(has(missing, "missing.txt"));
   CHECK(has(missing, "No such file"));
 
-  const std::string directory = error_on(folder.path());
+  const std::string directory = error_of_mapping(folder.path());
   CHECK(has(directory, folder.path().string()));
   CHECK(has(directory, "got a directory"));
 
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  CHECK(has(error_on(folder / "pipe"), "got a pipe or device"));  // and does not wait for a writer
-  CHECK(has(error_on("/dev/zero"), "got a pipe or device"));
-  CHECK(has(error_on(""), "No such file"));
+  CHECK(has(error_of_mapping(folder / "pipe"), "got a pipe or device"));  // and does not wait for a writer
+  CHECK(has(error_of_mapping("/dev/zero"), "got a pipe or device"));
+  CHECK(has(error_of_mapping(""), "No such file"));
 
   write_plainly(folder / "secret", "x");
   std::filesystem::permissions(folder / "secret", std::filesystem::perms::none);
   std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
   const AsUnprivileged user;
-  CHECK(has(error_on(folder / "secret"), "Permission denied"));
+  CHECK(has(error_of_mapping(folder / "secret"), "Permission denied"));
 }
 
 namespace {

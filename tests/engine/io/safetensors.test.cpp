@@ -13,16 +13,12 @@
 #include "tests/engine/io/safetensors_bytes.h"
 #include "tests/engine/io/support.h"
 #include "tests/support/paths.h"
+#include "tests/support/tensors.h"
 
 using namespace blalm;
 using namespace blalm::test;
 
 namespace {
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-         (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0);
-}
 
 // Every bit pattern matters to a file: each element is another pattern, NaNs and subnormals among them.
 Tensor arbitrary(const Shape& shape, DType dtype) {

@@ -19,7 +19,7 @@ safetensors::Header parse(std::string_view file) {
   return safetensors::parse_header("m.safetensors", std::as_bytes(std::span(file)));
 }
 
-std::string error_on(std::string_view file) {
+std::string error_of_header(std::string_view file) {
   return message_of<FormatError>([&] { parse(file); });
 }
 
@@ -155,7 +155,7 @@ const std::vector<Bad> kBadHeaders = {
 
 TEST_CASE("every broken rule is told in one line with file and field") {
   for (const Bad& bad : kBadHeaders) {
-    const std::string message = error_on(bad.bytes);
+    const std::string message = error_of_header(bad.bytes);
     CAPTURE(message);
     CHECK(message.starts_with("[safetensors] m.safetensors: "));
     CHECK(has(message, ": expected "));
@@ -196,11 +196,11 @@ TEST_CASE("deep nesting ends the parse at once and never the stack") {
     for (const std::string_view field : {"dtype", "shape", "data_offsets", "strides"}) {
       std::string header = fmt::format("{{\"x\":{{\"{}\":", field);
       for (int i = 0; i < 1'000'000; ++i) header += open;
-      CHECK(has(error_on(safetensors_bytes(header + "}")), "tensor 'x'"));
+      CHECK(has(error_of_header(safetensors_bytes(header + "}")), "tensor 'x'"));
     }
     std::string header = "{\"x\":";
     for (int i = 0; i < 1'000'000; ++i) header += open;
-    CHECK(has(error_on(safetensors_bytes(header + "}")), "tensor 'x'"));
+    CHECK(has(error_of_header(safetensors_bytes(header + "}")), "tensor 'x'"));
   }
 }
 
@@ -208,7 +208,7 @@ TEST_CASE("a header over the limit is refused though the file has it") {
   std::string header(static_cast<std::size_t>(safetensors::kMaxHeaderBytes) + 1, ' ');
   header[0] = '{';
   header[1] = '}';
-  CHECK(has(error_on(safetensors_bytes(header)), "at most 100000000 bytes, got 100000001"));
+  CHECK(has(error_of_header(safetensors_bytes(header)), "at most 100000000 bytes, got 100000001"));
 }
 
 TEST_CASE("long and strange text is cut to one printable line") {
@@ -217,5 +217,5 @@ TEST_CASE("long and strange text is cut to one printable line") {
   CHECK(safetensors::printable(std::string(81, 'x')) == std::string(80, 'x') + "...");
   CHECK(safetensors::printable(std::string(79, 'x') + "éé") == std::string(79, 'x') + "...");  // no half character
   const std::string long_number(1'000'000, '9');
-  CHECK(error_on(one_tensor(kF32 + R"("shape":[)" + long_number + "]")).size() < 300);
+  CHECK(error_of_header(one_tensor(kF32 + R"("shape":[)" + long_number + "]")).size() < 300);
 }

@@ -10,11 +10,11 @@
 namespace blalm::census {
 namespace {
 
-struct Sizes {
+struct AttentionSizes {
   std::int64_t batch = 1, queries = 0, keys = 0, heads = 2, groups = 1, d = 3, e = 2;
 };
 
-Case attention_case(const std::string& name, const Sizes& n, ops::AttentionOptions options) {
+Case attention_case(const std::string& name, const AttentionSizes& n, ops::AttentionOptions options) {
   Case c;
   c.name = name;
   c.inputs = {{"q", {n.batch, n.queries, n.heads, n.d}},
@@ -122,11 +122,11 @@ KernelPolicy forcing(const std::string& implementation) {
   return policy;
 }
 
-struct Result {
+struct AttentionResult {
   Tensor o, dq, dk, dv;
 };
 
-Result forward_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& d_o,
+AttentionResult forward_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& d_o,
                         ops::AttentionOptions options) {
   Tape tape;
   const Var a = tape.leaf(q), b = tape.leaf(k), c = tape.leaf(v);
@@ -137,7 +137,7 @@ Result forward_backward(const Tensor& q, const Tensor& k, const Tensor& v, const
 
 }  // namespace
 
-// Sizes that the census leaves out because complex numbers cost: several tiles, and the edges of all of them.
+// AttentionSizes that the census leaves out because complex numbers cost: several tiles, and the edges of all of them.
 TEST_CASE("attention: tiles equal plain loops for every window and memory") {
   Rng rng(3);
   for (const std::int64_t T : {1, 2, 63, 64, 65, 100, 150, 300, 520})
@@ -150,7 +150,7 @@ TEST_CASE("attention: tiles equal plain loops for every window and memory") {
         const Tensor q = random(rng, {1, T, 1, 2}, DType::f64), k = random(rng, {1, T, 1, 2}, DType::f64);
         const Tensor v = random(rng, {1, T, 1, 1}, DType::f64), d_o = random(rng, {1, T, 1, 1}, DType::f64);
         const ops::AttentionOptions options{window, memory, 0};
-        Result tiles, loops;
+        AttentionResult tiles, loops;
         {
           const KernelChoice choice(forcing("eigen"));
           tiles = forward_backward(q, k, v, d_o, options);

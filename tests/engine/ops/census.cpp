@@ -14,11 +14,15 @@
 #include "blalm/core/error.h"
 #include "blalm/core/parallel.h"
 #include "blalm/kernels/registry.h"
+#include "tests/support/tensors.h"
 
 namespace blalm::census {
 namespace {
 
-struct Result {
+using test::relative_error;
+using test::same_bits;
+
+struct CaseResult {
   std::vector<Tensor> outputs;
   std::vector<Tensor> gradients;  // one an input; undefined where none was asked for
 };
@@ -51,7 +55,7 @@ Drawn draw(const Case& c) {
 }
 
 // Runs forward and backward in a dtype; `only` asks for the gradient of one input alone.
-Result run_case(const Case& c, const Call& call, const Drawn& d, DType dtype, std::optional<std::size_t> only = {}) {
+CaseResult run_case(const Case& c, const Call& call, const Drawn& d, DType dtype, std::optional<std::size_t> only = {}) {
   Tape tape;
   std::vector<Var> vars;
   for (std::size_t i = 0; i < d.inputs.size(); ++i) {
@@ -61,7 +65,7 @@ Result run_case(const Case& c, const Call& call, const Drawn& d, DType dtype, st
     vars.push_back(follow ? tape.leaf(t, c.inputs[i].name) : Var(t));
   }
   const std::vector<Var> outputs = call(vars);
-  Result r;
+  CaseResult r;
   std::vector<Var> followed;
   std::vector<Tensor> gradients;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -79,24 +83,9 @@ Result run_case(const Case& c, const Call& call, const Drawn& d, DType dtype, st
   return r;
 }
 
-double relative_error(const Tensor& got, const Tensor& want) {
-  double difference = 0, norm = 0;
-  for (std::int64_t i = 0; i < want.numel(); ++i) {
-    const double w = want.at(i), e = got.at(i) - w;
-    difference += e * e;
-    norm += w * w;
-  }
-  if (std::isnan(difference)) return std::numeric_limits<double>::infinity();
-  return difference == 0 ? 0 : std::sqrt(difference / std::max(norm, 1e-30));
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
-}
-
 // A case whose true gradient is zero but for rounding has no relative error: it must not ask for that gradient.
 // `slack`: inputs' f32_slack counts.
-void compare(const Case& c, const Result& got, const Result& want, double tolerance, const std::string& what,
+void compare(const Case& c, const CaseResult& got, const CaseResult& want, double tolerance, const std::string& what,
              bool slack = false) {
   REQUIRE(got.outputs.size() == want.outputs.size());
   for (std::size_t i = 0; i < got.outputs.size(); ++i) {
@@ -114,7 +103,7 @@ void compare(const Case& c, const Result& got, const Result& want, double tolera
   }
 }
 
-void compare_bits(const Case& c, const Result& a, const Result& b, const std::string& what) {
+void compare_bits(const Case& c, const CaseResult& a, const CaseResult& b, const std::string& what) {
   for (std::size_t i = 0; i < a.outputs.size(); ++i)
     CHECK_MESSAGE(same_bits(a.outputs[i], b.outputs[i]), fmt::format("{}: bits of output {} differ", what, i));
   for (std::size_t i = 0; i < a.gradients.size(); ++i)
@@ -198,7 +187,7 @@ std::int64_t most_elements() {
   return given != nullptr ? std::atoll(given) : 512;
 }
 
-void gradcheck(const Case& c, const Drawn& d, const Result& result) {
+void gradcheck(const Case& c, const Drawn& d, const CaseResult& result) {
   static const std::int64_t kEach = most_elements();
   constexpr std::int64_t kSample = 32, kDirections = 4;
   const double tolerance = c.complex_step ? 1e-10 : 1e-6;
@@ -260,7 +249,7 @@ std::vector<std::vector<std::int64_t>> count_runs() {
 std::set<std::pair<std::string_view, std::string_view>> compared_implementations;
 
 // One run on 1 and one on 3 threads under a policy, both compared with f64 and with each other. Marks what ran.
-void check_policy(const Case& c, const Drawn& d, const Result& want, DType dtype, const KernelPolicy& policy, bool same,
+void check_policy(const Case& c, const Drawn& d, const CaseResult& want, DType dtype, const KernelPolicy& policy, bool same,
                   const std::string& what) {
   const KernelChoice choice(policy);
   const auto before = count_runs();
@@ -268,7 +257,7 @@ void check_policy(const Case& c, const Drawn& d, const Result& want, DType dtype
     const Threads guard(threads);
     return run_case(c, c.fused, d, dtype);
   };
-  const Result one = on(1), three = on(3);
+  const CaseResult one = on(1), three = on(3);
   const double tolerance = dtype == DType::bf16 ? c.bf16_tolerance : c.f32_tolerance;
   const bool slack = dtype == DType::f32;
   compare(c, one, want, tolerance, what, slack);
@@ -287,9 +276,9 @@ void check_policy(const Case& c, const Drawn& d, const Result& want, DType dtype
 
 // Every implementation of every kernel that runs in this case, against f64. One that declines is passed over when its
 // own list says so; the census of implementations sees to it that some case reaches each.
-void check_kernels(const Case& c, const Drawn& d, const Result& want, DType dtype) {
+void check_kernels(const Case& c, const Drawn& d, const CaseResult& want, DType dtype) {
   const auto before = count_runs();
-  const Result usual = run_case(c, c.fused, d, dtype);
+  const CaseResult usual = run_case(c, c.fused, d, dtype);
   const auto after = count_runs();
   compare(c, usual, want, dtype == DType::bf16 ? c.bf16_tolerance : c.f32_tolerance,
           fmt::format("{} default", name_of(dtype)), dtype == DType::f32);
@@ -315,13 +304,13 @@ void check_kernels(const Case& c, const Drawn& d, const Result& want, DType dtyp
 
 void run_checks(const Case& c) {
   const Drawn d = draw(c);
-  const Result f64 = run_case(c, c.fused, d, DType::f64);
+  const CaseResult f64 = run_case(c, c.fused, d, DType::f64);
   if (c.finite)
     for (const Tensor& t : f64.outputs)
       for (std::int64_t i = 0; i < t.numel(); ++i) REQUIRE(std::isfinite(t.at(i)));
 
   if (c.composed) {
-    Result composed;
+    CaseResult composed;
     {
       KernelPolicy policy;
       policy.composed = true;  // composed all the way down
@@ -335,13 +324,13 @@ void run_checks(const Case& c) {
   Pool::instance().set_poison(true);
   check_kernels(c, d, f64, DType::f32);
   if (c.bf16) check_kernels(c, d, f64, DType::bf16);
-  const Result once = run_case(c, c.fused, d, DType::f32);
+  const CaseResult once = run_case(c, c.fused, d, DType::f32);
   compare_bits(c, once, run_case(c, c.fused, d, DType::f32), "repeat");
   Pool::instance().set_poison(false);
 
   for (std::size_t i = 0; i < c.inputs.size(); ++i) {
     if (!c.inputs[i].differentiable) continue;
-    const Result alone = run_case(c, c.fused, d, DType::f64, i);
+    const CaseResult alone = run_case(c, c.fused, d, DType::f64, i);
     for (std::size_t o = 0; o < f64.outputs.size(); ++o) CHECK(same_bits(alone.outputs[o], f64.outputs[o]));
     const double error = relative_error(alone.gradients[i], f64.gradients[i]);
     CHECK_MESSAGE(error <= 1e-12, fmt::format("want: gradient of {} alone differs by {:.2e}", c.inputs[i].name, error));

@@ -8,9 +8,12 @@
 #include "blalm/autograd/recompute.h"
 #include "blalm/core/parallel.h"
 #include "census_list.h"
+#include "tests/support/tensors.h"
 
 namespace blalm::census {
 namespace {
+
+using test::same_bits;
 
 // The mask, drawn word by word from a tape's numbers as they stand at its start.
 Tensor mask(const Shape& shape, DType dtype, double p) {
@@ -19,10 +22,6 @@ Tensor mask(const Shape& shape, DType dtype, double p) {
   for (std::int64_t i = 0; i < m.numel(); ++i)
     m.mutable_data<double>()[i] = static_cast<double>(rng.next_u32()) >= std::floor(p * 0x1p32) ? 1 / (1 - p) : 0;
   return m.to(dtype);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
 }
 
 }  // namespace

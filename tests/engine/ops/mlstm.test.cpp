@@ -5,42 +5,39 @@
 
 #include "blalm/core/error.h"
 #include "census_list.h"
+#include "tests/engine/ops/mlstm_support.h"
 
 namespace blalm::census {
 namespace {
 
 using ops::MlstmForm;
+using test::kForms;
+using test::name_of;
 using ops::MlstmOptions;
 using ops::MlstmState;
 
-constexpr MlstmForm kForms[] = {MlstmForm::recurrent, MlstmForm::parallel, MlstmForm::chunkwise};
-
-const char* name_of(MlstmForm form) {
-  return form == MlstmForm::recurrent ? "recurrent" : form == MlstmForm::parallel ? "parallel" : "chunkwise";
-}
-
-struct Sizes {
+struct MlstmSizes {
   std::int64_t B = 2, T = 65, H = 2, G = 2, D = 6, E = 4;
 };
 
-struct Gates {
+struct GateFills {
   Fill i = normal(), f = normal();
 };
 
-const Gates kUsual{};
-const Gates kSmallInput{normal(-10), normal()};            // the default initialisation of the input gate
-const Gates kRemembering{normal(), normal(4.5)};           // and of the forget gate
-const Gates kDefault{normal(-10), normal(4.5)};            // both
-const Gates kExtreme{uniform(-15, 15), uniform(-15, 15)};  // the whole range of the soft cap
-const Gates kEqual{normal(3, 0), normal(3, 0)};
-const Gates kLargest{normal(15, 0), normal(15, 0)}, kSmallest{normal(-15, 0), normal(-15, 0)};
+const GateFills kUsual{};
+const GateFills kSmallInput{normal(-10), normal()};            // the default initialisation of the input gate
+const GateFills kRemembering{normal(), normal(4.5)};           // and of the forget gate
+const GateFills kDefault{normal(-10), normal(4.5)};            // both
+const GateFills kExtreme{uniform(-15, 15), uniform(-15, 15)};  // the whole range of the soft cap
+const GateFills kEqual{normal(3, 0), normal(3, 0)};
+const GateFills kLargest{normal(15, 0), normal(15, 0)}, kSmallest{normal(-15, 0), normal(-15, 0)};
 
 // Where the input gate is large the floor exp(-m) is tiny, so that some a_t come near zero and their rounding error is
 // divided by them: f32 then differs by more than its usual 1e-5 from f64, in every form alike (golden files allow
 // 1e-3).
 constexpr double kNearZeroNormaliser = 1e-3;
 
-std::vector<Input> inputs_of(const Sizes& z, const Gates& gates) {
+std::vector<Input> inputs_of(const MlstmSizes& z, const GateFills& gates) {
   return {{"q", {z.B, z.T, z.H, z.D}},
           {"k", {z.B, z.T, z.G, z.D}},
           {"v", {z.B, z.T, z.G, z.E}},
@@ -48,7 +45,7 @@ std::vector<Input> inputs_of(const Sizes& z, const Gates& gates) {
           {"f", {z.B, z.T, z.H}, as_gate(gates.f)}};
 }
 
-Case make_case(const std::string& name, const Sizes& z, const Gates& gates, const MlstmOptions& options) {
+Case make_case(const std::string& name, const MlstmSizes& z, const GateFills& gates, const MlstmOptions& options) {
   Case c;
   c.name = name;
   c.inputs = inputs_of(z, gates);
@@ -62,7 +59,7 @@ Case make_case(const std::string& name, const Sizes& z, const Gates& gates, cons
 
 OpCensus mlstm_census() {
   OpCensus op{"mlstm"};
-  const auto add = [&](const std::string& name, const Sizes& z, const Gates& gates, MlstmOptions options) -> Case& {
+  const auto add = [&](const std::string& name, const MlstmSizes& z, const GateFills& gates, MlstmOptions options) -> Case& {
     return op.cases.emplace_back(make_case(name, z, gates, options));
   };
   // Every form meets every length; eps = 0 is the tight comparison.
@@ -156,7 +153,7 @@ Call in_pieces(std::vector<std::int64_t> cuts, MlstmOptions options) {
 
 OpCensus continue_census() {
   OpCensus op{"mlstm_continue"};
-  const auto add = [&](const std::string& name, const Sizes& z, std::vector<std::int64_t> cuts, MlstmOptions options) {
+  const auto add = [&](const std::string& name, const MlstmSizes& z, std::vector<std::int64_t> cuts, MlstmOptions options) {
     Case c = make_case(name, z, kUsual, options);
     for (Input& in : c.inputs) in.differentiable = false;
     c.fused = in_pieces(std::move(cuts), options);

@@ -11,19 +11,20 @@
 #include "blalm/core/rng.h"
 #include "blalm/kernels/kernel.h"
 #include "blalm/ops/ops.h"
+#include "tests/engine/ops/mlstm_support.h"
+#include "tests/support/tensors.h"
 
 namespace blalm {
 namespace {
 
 using ops::MlstmForm;
+using test::kForms;
+using test::name_of;
+using test::relative_error;
 using ops::MlstmOptions;
 using ops::MlstmState;
 
-constexpr MlstmForm kForms[] = {MlstmForm::recurrent, MlstmForm::parallel, MlstmForm::chunkwise};
 constexpr const char* kNames[] = {"q", "k", "v", "i", "f"};
-const char* name_of(MlstmForm form) {
-  return form == MlstmForm::recurrent ? "recurrent" : form == MlstmForm::parallel ? "parallel" : "chunkwise";
-}
 
 using Inputs = std::array<Tensor, 5>;  // q, k, v, i, f
 
@@ -33,7 +34,7 @@ struct Problem {
 };
 
 // q, k, v ~ N(0, 1); i ~ N(i_mean, 1), f ~ N(f_mean, 1); all numbers that `exact` holds exactly.
-Problem draw(const Shape& q, std::int64_t E, double i_mean = 0, double f_mean = 0, DType exact = DType::f32) {
+Problem draw_problem(const Shape& q, std::int64_t E, double i_mean = 0, double f_mean = 0, DType exact = DType::f32) {
   Rng rng(5);
   const auto normal = [&](const Shape& shape, double mean) {
     Tensor t = Tensor::empty(shape, DType::f64);
@@ -44,36 +45,26 @@ Problem draw(const Shape& q, std::int64_t E, double i_mean = 0, double f_mean = 
   return {{normal(q, 0), normal(q, 0), normal(v, 0), normal(gates, i_mean), normal(gates, f_mean)}, normal(v, 0)};
 }
 
-struct Result {
+struct MlstmResult {
   Tensor h;
   Inputs gradients;
 };
 
-Result run(const Problem& p, const MlstmOptions& options, DType dtype = DType::f64) {
+MlstmResult run_form(const Problem& p, const MlstmOptions& options, DType dtype = DType::f64) {
   Tape tape;
   std::array<Var, 5> x;
   for (std::size_t j = 0; j < 5; ++j) x[j] = tape.leaf(p.inputs[j].to(j < 3 ? dtype : compute_dtype(dtype)), kNames[j]);
   const Var h = ops::mlstm(x[0], x[1], x[2], x[3], x[4], options);
   const Tensor dh = p.dh.to(dtype);
   tape.backward(std::span(&h, 1), std::span(&dh, 1));
-  Result r{h.value(), {}};
+  MlstmResult r{h.value(), {}};
   for (std::size_t j = 0; j < 5; ++j) r.gradients[j] = tape.grad(x[j]);
   return r;
 }
 
-double relative_error(const Tensor& got, const Tensor& want) {
-  double difference = 0, norm = 0;
-  for (std::int64_t i = 0; i < want.numel(); ++i) {
-    const double w = want.at(i), e = got.at(i) - w;
-    difference += e * e;
-    norm += w * w;
-  }
-  return std::isfinite(difference) ? std::sqrt(difference / norm) : std::numeric_limits<double>::infinity();
-}
-
 double norm(const Tensor& x) { return std::sqrt(ops::sum_all(ops::square(x.to(DType::f64))).value().item()); }
 
-void compare(const std::string& what, const Result& got, const Result& want, double forward, double gradients) {
+void compare(const std::string& what, const MlstmResult& got, const MlstmResult& want, double forward, double gradients) {
   const double error = relative_error(got.h, want.h);
   CHECK_MESSAGE(error <= forward, fmt::format("{}: h differs by {:.1e} (allowed {:.0e})", what, error, forward));
   for (std::size_t j = 0; j < 5; ++j) {
@@ -103,11 +94,11 @@ void forms_agree(std::int64_t T, DType dtype, double forward, double gradients, 
                  std::span<const MlstmForm> forms = kForms, const KernelPolicy& policy = {}) {
   for (const Gates& gates : kGates) {
     const Problem p =
-        draw({1, T, 1, 64}, 64, gates.i_mean, gates.f_mean, dtype == DType::bf16 ? DType::bf16 : DType::f32);
-    const Result want = run(p, {.eps = eps, .form = MlstmForm::parallel});
+        draw_problem({1, T, 1, 64}, 64, gates.i_mean, gates.f_mean, dtype == DType::bf16 ? DType::bf16 : DType::f32);
+    const MlstmResult want = run_form(p, {.eps = eps, .form = MlstmForm::parallel});
     for (const MlstmForm form : forms) {
       const KernelChoice choice(policy);
-      const Result got = run(p, {.eps = eps, .form = form}, dtype);
+      const MlstmResult got = run_form(p, {.eps = eps, .form = form}, dtype);
       const std::string what = fmt::format("{} {} T={}, {}", name_of(dtype), name_of(form), T, gates.name);
       compare(what, got, want, forward, gradients);
       if (after_norm == 0) continue;
@@ -147,26 +138,26 @@ TEST_SUITE("slow") {
 }
 
 TEST_CASE("mlstm: the size of a chunk does not matter") {
-  const Problem p = draw({2, 100, 4, 8}, 12);
-  const Result want = run(p, {.eps = 0, .form = MlstmForm::parallel});
+  const Problem p = draw_problem({2, 100, 4, 8}, 12);
+  const MlstmResult want = run_form(p, {.eps = 0, .form = MlstmForm::parallel});
   for (const std::int64_t chunk : {1, 7, 16, 64, 99, 100, 101, 1000})
     for (const DType dtype : {DType::f64, DType::f32}) {
       const bool f64 = dtype == DType::f64;
       compare(fmt::format("{} chunk {}", name_of(dtype), chunk),
-              run(p, {.eps = 0, .chunk = chunk, .form = MlstmForm::chunkwise}, dtype), want, f64 ? 1e-12 : 1e-5,
+              run_form(p, {.eps = 0, .chunk = chunk, .form = MlstmForm::chunkwise}, dtype), want, f64 ? 1e-12 : 1e-5,
               f64 ? 1e-10 : 1e-3);
     }
 }
 
 TEST_CASE("mlstm: grouped key heads are repeated key heads") {
-  Problem p = draw({2, 70, 6, 8}, 5);
+  Problem p = draw_problem({2, 70, 6, 8}, 5);
   Problem grouped = p;  // heads 0-2 read key head 0, heads 3-5 read key head 1
   for (const std::size_t j : {1UL, 2UL}) {
-    grouped.inputs[j] = draw({2, 70, 2, 8}, 5).inputs[j];
+    grouped.inputs[j] = draw_problem({2, 70, 2, 8}, 5).inputs[j];
     p.inputs[j] = ops::repeat_heads(grouped.inputs[j], 3).value();
   }
   for (const MlstmForm form : kForms) {
-    const Result want = run(p, {.eps = 0, .form = form}), got = run(grouped, {.eps = 0, .form = form});
+    const MlstmResult want = run_form(p, {.eps = 0, .form = form}), got = run_form(grouped, {.eps = 0, .form = form});
     CHECK(relative_error(got.h, want.h) < 1e-14);
     for (const std::size_t j : {0UL, 3UL, 4UL}) CHECK(relative_error(got.gradients[j], want.gradients[j]) < 1e-13);
     for (const std::size_t j : {1UL, 2UL}) {
@@ -178,11 +169,11 @@ TEST_CASE("mlstm: grouped key heads are repeated key heads") {
 }
 
 TEST_CASE("mlstm: a gradient asked for alone has the bits of one asked for with the others") {
-  const Problem p = draw({2, 100, 4, 8}, 12);
+  const Problem p = draw_problem({2, 100, 4, 8}, 12);
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const MlstmForm form : kForms) {
       const MlstmOptions options{.chunk = 16, .form = form};
-      const Result all = run(p, options, dtype);
+      const MlstmResult all = run_form(p, options, dtype);
       for (std::size_t wanted = 0; wanted < 5; ++wanted) {
         Tape tape;
         std::array<Var, 5> x;
@@ -201,12 +192,12 @@ TEST_CASE("mlstm: gates far beyond the soft cap give finite results in f32") {
   for (const MlstmForm form : kForms)
     for (const double i : {-100.0, -30.0, 15.0, 100.0})
       for (const double f : {-100.0, -15.0, 0.0, 15.0, 100.0}) {
-        Problem p = draw({1, 70, 1, 4}, 4);
+        Problem p = draw_problem({1, 70, 1, 4}, 4);
         p.inputs[0].fill(0.5);  // keeps a_t away from 0, where h may be as large as it likes
         p.inputs[1].fill(0.5);
         p.inputs[3].fill(i);
         p.inputs[4].fill(f);
-        const Result want = run(p, {.form = form}), got = run(p, {.form = form}, DType::f32);
+        const MlstmResult want = run_form(p, {.form = form}), got = run_form(p, {.form = form}, DType::f32);
         INFO(name_of(form), ", i=", i, ", f=", f);
         // Under e^-80 h is nothing, beside whatever it is added to or normalised with.
         CHECK((norm(want.h) < 1e-30 ? norm(got.h) < 1e-30 : relative_error(got.h, want.h) < 1e-4));
@@ -218,10 +209,10 @@ TEST_CASE("mlstm: gates far beyond the soft cap give finite results in f32") {
 TEST_CASE("mlstm: zero queries give zeros, not 0/0, whatever the gates") {
   for (const MlstmForm form : kForms)
     for (const double i : {-100.0, 0.0, 200.0}) {
-      Problem p = draw({1, 9, 1, 4}, 4);
+      Problem p = draw_problem({1, 9, 1, 4}, 4);
       p.inputs[0].fill(0);
       p.inputs[3].fill(i);
-      const Result r = run(p, {.eps = 0, .form = form}, DType::f32);
+      const MlstmResult r = run_form(p, {.eps = 0, .form = form}, DType::f32);
       for (std::int64_t at = 0; at < r.h.numel(); ++at) CHECK(r.h.at(at) == 0);
       for (const Tensor& g : r.gradients)
         for (std::int64_t at = 0; at < g.numel(); ++at) CHECK(std::isfinite(g.at(at)));
@@ -229,7 +220,7 @@ TEST_CASE("mlstm: zero queries give zeros, not 0/0, whatever the gates") {
 }
 
 TEST_CASE("mlstm: a position does not see later ones") {
-  const Problem p = draw({1, 130, 2, 8}, 8);
+  const Problem p = draw_problem({1, 130, 2, 8}, 8);
   for (const MlstmForm form : kForms)
     for (const std::int64_t t : {1, 2, 15, 16, 63, 64, 65, 129}) {
       Problem changed = p;
@@ -238,7 +229,7 @@ TEST_CASE("mlstm: a position does not see later ones") {
         const std::int64_t row = x.numel() / x.dim(1);
         for (std::int64_t j = t * row; j < (t + 1) * row; ++j) x.mutable_data<double>()[j] += 1;
       }
-      const Tensor before = run(p, {.form = form}, DType::f32).h, after = run(changed, {.form = form}, DType::f32).h;
+      const Tensor before = run_form(p, {.form = form}, DType::f32).h, after = run_form(changed, {.form = form}, DType::f32).h;
       bool equal = true, differs = false;
       for (std::int64_t j = 0; j < before.numel(); ++j) {
         if (j < t * 2 * 8)
@@ -252,11 +243,11 @@ TEST_CASE("mlstm: a position does not see later ones") {
 }
 
 TEST_CASE("mlstm: without forgetting and with unit inputs it is linear attention") {
-  Problem p = draw({1, 50, 1, 8}, 4);
+  Problem p = draw_problem({1, 50, 1, 8}, 4);
   p.inputs[3].fill(0);
   p.inputs[4].fill(40);  // σ(40) is 1 in f64
   for (const MlstmForm form : kForms) {
-    const Tensor h = run(p, {.scale = 1, .eps = 0, .form = form}).h;
+    const Tensor h = run_form(p, {.scale = 1, .eps = 0, .form = form}).h;
     const double *q = p.inputs[0].data<double>(), *k = p.inputs[1].data<double>(), *v = p.inputs[2].data<double>();
     double largest = 0;
     for (std::int64_t t = 0; t < 50; ++t) {
@@ -276,10 +267,10 @@ TEST_CASE("mlstm: without forgetting and with unit inputs it is linear attention
 
 TEST_CASE("mlstm_continue: what is handed on is the whole past") {
   // f32, 300 positions: a prompt of `prompt` by chunks, the rest step by step, against the whole sequence at once.
-  const Problem p = draw({2, 300, 4, 16}, 8);
+  const Problem p = draw_problem({2, 300, 4, 16}, 8);
   Inputs x = p.inputs;
   for (Tensor& t : x) t = t.to(DType::f32);
-  const Tensor want = run(p, {.form = MlstmForm::chunkwise}).h;
+  const Tensor want = run_form(p, {.form = MlstmForm::chunkwise}).h;
   for (const std::int64_t prompt : {1, 64, 100, 299}) {
     MlstmState state;
     std::vector<Var> parts;
@@ -293,7 +284,7 @@ TEST_CASE("mlstm_continue: what is handed on is the whole past") {
 }
 
 TEST_CASE("mlstm_continue: a copied state is a snapshot, an uncopied one is updated in place") {
-  const Problem p = draw({1, 1, 2, 4}, 4);
+  const Problem p = draw_problem({1, 1, 2, 4}, 4);
   Inputs x = p.inputs;
   for (Tensor& t : x) t = t.to(DType::f32);
   const auto step = [&](MlstmState& state) { return ops::mlstm_continue(x[0], x[1], x[2], x[3], x[4], state); };

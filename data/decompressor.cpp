@@ -1,4 +1,4 @@
-#include "blalm/data/decoder.h"
+#include "blalm/data/decompressor.h"
 
 #include <fmt/format.h>
 
@@ -10,15 +10,15 @@
 namespace blalm {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{1} << 18;
+constexpr std::size_t kDecodedBytes = std::size_t{1} << 18;
 
 }  // namespace
 
-Decoder::Decoder(std::unique_ptr<ByteReader> input, std::filesystem::path path, std::string_view format,
+Decompressor::Decompressor(std::unique_ptr<ByteReader> input, std::filesystem::path path, std::string_view format,
                  std::size_t padding)
-    : input_(std::move(input)), path_(std::move(path)), format_(format), padding_(padding), buffer_(kPieceBytes) {}
+    : input_(std::move(input)), path_(std::move(path)), format_(format), padding_(padding), buffer_(kDecodedBytes) {}
 
-std::string_view Decoder::next() {
+std::string_view Decompressor::next() {
   std::size_t written = 0;
   while (written == 0) {
     if (between_streams_) {
@@ -35,12 +35,12 @@ std::string_view Decoder::next() {
   return {buffer_.data(), written};
 }
 
-bool Decoder::has_input() {
+bool Decompressor::has_input() {
   if (rest_.empty()) rest_ = input_->next();
   return !rest_.empty();
 }
 
-bool Decoder::find_next_stream() {
+bool Decompressor::find_next_stream() {
   std::size_t zeros = 0;
   while (has_input()) {
     const std::size_t here = padding_ == 0 ? 0 : std::min(rest_.find_first_not_of('\0'), rest_.size());
@@ -55,22 +55,22 @@ bool Decoder::find_next_stream() {
   return true;
 }
 
-void Decoder::fail(std::string_view got, std::string_view hint) const {
+void Decompressor::fail(std::string_view got, std::string_view hint) const {
   throw DataError(expected_got("read", fmt::format("a whole {} file '{}'", format_, path_.string()), got, hint));
 }
 
-void Decoder::fail_with_damage(std::string_view what) const {
+void Decompressor::fail_with_damage(std::string_view what) const {
   fail(what.empty() ? "damaged data" : fmt::format("damaged data ({})", what));
 }
 
-void Decoder::fail_with_window(std::int64_t bytes) const {
+void Decompressor::fail_with_window(std::int64_t bytes) const {
   fail(fmt::format("one with a window of {} than the {} MiB that are read here",
                    bytes == 0 ? std::string("more") : fmt::format("{} MiB, more", bytes >> 20), kMostWindowBytes >> 20),
        "decompress it before");
 }
 
-void Decoder::fail_without_memory() const { fail("no memory for its window", "decompress it before"); }
+void Decompressor::fail_without_memory() const { fail("no memory for its window", "decompress it before"); }
 
-void Decoder::fail_with_other_bytes() const { fail("other bytes after its data"); }
+void Decompressor::fail_with_other_bytes() const { fail("other bytes after its data"); }
 
 }  // namespace blalm

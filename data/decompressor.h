@@ -19,7 +19,7 @@ namespace blalm {
 inline constexpr int kMostWindowLog = 31;
 inline constexpr std::int64_t kMostWindowBytes = std::int64_t{1} << kMostWindowLog;
 
-class Decoder : public ByteReader {
+class Decompressor : public ByteReader {
  public:
   std::string_view next() final;
   std::int64_t file_bytes() const final { return input_->file_bytes(); }
@@ -27,7 +27,7 @@ class Decoder : public ByteReader {
  protected:
   // `format`: its name, for messages. Between streams, and after the last, there may be zero bytes in multiples of
   // `padding`; none when it is 0.
-  Decoder(std::unique_ptr<ByteReader> input, std::filesystem::path path, std::string_view format, std::size_t padding);
+  Decompressor(std::unique_ptr<ByteReader> input, std::filesystem::path path, std::string_view format, std::size_t padding);
 
   enum class Step { more, end };  // of the stream
   // Takes bytes away from `input` and puts text into `output`, `written` bytes of it. Without input it puts out what it
