@@ -16,7 +16,12 @@ step "g++ with sanitizers, all tests"
 blalm_build sanitize all -DBLALM_WERROR=ON
 ctest --preset sanitize
 
-step "clang++, without oneDNN and AVX-512, all tests"
+step "debug: the engine unoptimised, with assertions"
+engine_tests="test-engine-core test-engine-kernels test-engine-autograd test-engine-ops test-engine-inspect test-engine-io"
+blalm_build debug "$engine_tests"
+BLALM_CENSUS_ELEMENTS=16 ctest --preset debug -L fast -R '^test-engine-'
+
+step "clang++, each source by itself, without oneDNN and AVX-512, all tests"
 blalm_build clang all -DBLALM_WERROR=ON
 ctest --preset clang
 

@@ -71,15 +71,16 @@ TEST_CASE("a run leaves its folder as described") {
 
 TEST_CASE("a damaged checkpoint is refused by name, and the one before it is used") {
   const Folder folder;
-  // Two checkpoints: one at every save, so the interval is made as short as it can be.
+  // Two checkpoints: one at every save, so the interval is made as short as it can be. Copies of that run are damaged.
   REQUIRE(run_blalm(train_arguments(folder, "whole")).exit_code == 0);
+  REQUIRE(run_blalm(train_arguments(folder, "saved", "--train.save_minutes 0.00001")).exit_code == 0);
+  REQUIRE(fs::exists(folder.path / "saved" / "last.previous" / "DONE"));
   for (const std::string file :
        {"model.safetensors", "optim.safetensors", "state.json", "tokenizer.json", "config.json", "DONE"}) {
     for (const bool truncate : {true, false}) {
       const std::string run = file + (truncate ? "-cut" : "-flipped");
-      REQUIRE(run_blalm(train_arguments(folder, run, "--train.save_minutes 0.00001")).exit_code == 0);
+      fs::copy(folder.path / "saved", folder.path / run, fs::copy_options::recursive);
       const fs::path victim = folder.path / run / "last" / file;
-      REQUIRE(fs::exists(folder.path / run / "last.previous" / "DONE"));
       if (truncate) {
         fs::resize_file(victim, fs::file_size(victim) / 2);
       } else {

@@ -205,7 +205,7 @@ TEST_CASE("a line longer than memory should hold is refused") {
   CHECK(has(message, "line 2"));
 }
 
-TEST_CASE("JSON TextLines give the text field of each object") {
+TEST_CASE("JSON Lines give the text field of each object") {
   TempFolder folder;
   CHECK(read_lines(golden_text("documents.jsonl.gz")).lines == TextLines{"one two\nthree", "café"});
   CHECK(read_lines(golden_text("documents.jsonl.gz")).stats.bytes == 18);
@@ -245,7 +245,7 @@ TEST_CASE("JSON TextLines give the text field of each object") {
   CHECK(has(error(std::string(100'000, '[')), "levels deep"));
 }
 
-TEST_CASE("invalid UTF-8 in JSON TextLines is kept byte for byte") {
+TEST_CASE("invalid UTF-8 in JSON Lines is kept byte for byte") {
   TempFolder folder;
   const std::filesystem::path path = folder / "a.ndjson";
   std::string all;
@@ -263,7 +263,7 @@ TEST_CASE("invalid UTF-8 in JSON TextLines is kept byte for byte") {
   CHECK(read_lines(path).lines == TextLines{"\xF4\x8F\xBA\x80"});
 }
 
-TEST_CASE("names of JSON TextLines files") {
+TEST_CASE("names of JSON Lines files") {
   for (const char* name : {"a.jsonl", "a.ndjson", "a.jsonl.xz", "b/a.x.jsonl.zst", "a.ndjson.gz"})
     CHECK(is_json_lines(name));
   for (const char* name : {"a.txt", "jsonl", "a.jsonl.txt", "a.json", "a.jsonl/b", "a.xz"})

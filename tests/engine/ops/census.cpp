@@ -181,14 +181,8 @@ class Derivative {
   Tensor moved_;  // shares storage with the variable
 };
 
-// Inputs of up to so many elements are differentiated element by element.
-std::int64_t most_elements() {
-  const char* given = std::getenv("BLALM_CENSUS_ELEMENTS");
-  return given != nullptr ? std::atoll(given) : 512;
-}
-
-void gradcheck(const Case& c, const Drawn& d, const CaseResult& result) {
-  static const std::int64_t kEach = most_elements();
+// Inputs of up to `each` elements are differentiated element by element.
+void gradcheck(const Case& c, const Drawn& d, const CaseResult& result, std::int64_t each) {
   constexpr std::int64_t kSample = 32, kDirections = 4;
   const double tolerance = c.complex_step ? 1e-10 : 1e-6;
   Rng rng(23);
@@ -207,11 +201,11 @@ void gradcheck(const Case& c, const Drawn& d, const CaseResult& result) {
       place = where;
     };
     Derivative derivative(c, d, i);
-    for (std::int64_t k = 0; k < std::min(n, n <= kEach ? kEach : kSample); ++k) {
-      const std::int64_t at = n <= kEach ? k : static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n)));
+    for (std::int64_t k = 0; k < std::min(n, n <= each ? each : kSample); ++k) {
+      const std::int64_t at = n <= each ? k : static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n)));
       judge(gradient.at(at), derivative.along_element(at), fmt::format("element {}", at));
     }
-    for (std::int64_t k = 0; n > kEach && k < kDirections; ++k) {
+    for (std::int64_t k = 0; n > each && k < kDirections; ++k) {
       Tensor direction = Tensor::empty(gradient.shape(), DType::f64);
       rng.fill_normal(direction, 0, 1);
       const double size = std::sqrt(dot(direction, direction));
@@ -302,7 +296,7 @@ void check_kernels(const Case& c, const Drawn& d, const CaseResult& want, DType 
   }
 }
 
-void run_checks(const Case& c) {
+void run_checks(const Case& c, std::int64_t each) {
   const Drawn d = draw(c);
   const CaseResult f64 = run_case(c, c.fused, d, DType::f64);
   if (c.finite)
@@ -319,7 +313,7 @@ void run_checks(const Case& c) {
     }
     compare(c, f64, composed, c.composed_tolerance, "composed");
   }
-  gradcheck(c, d, f64);
+  gradcheck(c, d, f64, each);
 
   Pool::instance().set_poison(true);
   check_kernels(c, d, f64, DType::f32);
@@ -353,11 +347,19 @@ bool compared(std::string_view kernel, std::string_view implementation) {
   return compared_implementations.contains({kernel, implementation});
 }
 
-void run(const OpCensus& op) {
+void run_gradcheck(const OpCensus& op, std::int64_t each) {
+  for (const Case& c : op.cases) {
+    INFO("op ", op.op, ", case ", c.name);
+    const Drawn d = draw(c);
+    gradcheck(c, d, run_case(c, c.fused, d, DType::f64), each);
+  }
+}
+
+void run(const OpCensus& op, std::int64_t each) {
   REQUIRE_MESSAGE(!op.cases.empty(), op.op << " has no cases");
   for (const Case& c : op.cases) {
     INFO("op ", op.op, ", case ", c.name);
-    run_checks(c);
+    run_checks(c, each);
   }
   for (const ErrorCase& e : op.errors) {
     INFO("op ", op.op, ", error case ", e.name);

@@ -3,7 +3,7 @@
 //
 //   composed    outputs and all gradients equal those of the composed definition, in f64
 //   gradcheck   gradients equal complex-step derivatives (or central differences) of the forward pass, in f64.
-//               Inputs of up to 512 elements (BLALM_CENSUS_ELEMENTS=N: up to N, for slow builds) are checked element
+//               Inputs of up to 64 elements (BLALM_CENSUS_ELEMENTS=N: up to N; the slow tests: 512) are checked element
 //               by element, larger ones at 32 elements and along 4 random directions. The error of an element is
 //               relative to its derivative, or to the root mean square of the gradient where the derivative is
 //               smaller than that: 1e-10 (1e-6 for central differences)
@@ -77,8 +77,11 @@ struct OpCensus {
   std::vector<ErrorCase> errors = {};
 };
 
-// Runs every check on every case; doctest assertions carry op and case in their messages.
-void run(const OpCensus& op);
+// Runs every check on every case; doctest assertions carry op and case in their messages. Inputs of up to `each` elements
+// are differentiated element by element.
+void run(const OpCensus& op, std::int64_t each);
+// gradcheck alone.
+void run_gradcheck(const OpCensus& op, std::int64_t each);
 // Whether the check of kernels has compared this implementation in some case.
 bool compared(std::string_view kernel, std::string_view implementation);
 

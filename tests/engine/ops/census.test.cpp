@@ -32,12 +32,13 @@ constexpr std::vector<OpCensus> (*kAll[])() = {BLALM_CENSUSES(BLALM_ENTRY)};
 
 // BLALM_CENSUS=rms_norm runs one op alone (and skips the completeness checks).
 TEST_CASE("census") {
-  const char* only = std::getenv("BLALM_CENSUS");
+  const char *only = std::getenv("BLALM_CENSUS"), *elements = std::getenv("BLALM_CENSUS_ELEMENTS");
+  const std::int64_t each = elements != nullptr ? std::atoll(elements) : 64;
   std::set<std::string> seen;
   for (const auto list : kAll)
     for (const OpCensus& op : list()) {
       if (only != nullptr && op.op != only) continue;
-      run(op);
+      run(op, each);
       seen.insert(op.op);
     }
   if (only != nullptr) {
@@ -51,6 +52,13 @@ TEST_CASE("census") {
         MESSAGE("not compared here: " << kernel->name() << "=" << entry.name << ", " << reason);
       else
         CHECK_MESSAGE(compared(kernel->name(), entry.name), "no case reaches " << kernel->name() << "=" << entry.name);
+}
+
+TEST_SUITE("slow") {
+TEST_CASE("census: gradients, every element") {
+  for (const auto list : kAll)
+    for (const OpCensus& op : list()) run_gradcheck(op, 512);
+}
 }
 
 }  // namespace blalm::census
