@@ -76,4 +76,12 @@ std::string too_short(std::int64_t steps) {
       steps == 1 ? "1 step" : fmt::format("{} steps", steps), steps == 1 ? "es" : "");
 }
 
+std::string too_long_warmup(const OptimConfig& config, std::int64_t steps) {
+  if (config.warmup.percent || config.warmup.value < static_cast<double>(steps)) return {};
+  return fmt::format(
+      "the learning rate climbs for optim.warmup = {:.0f} steps, and the run has {}: it never gets to its peak (a share "
+      "of the run is written 10%)",
+      config.warmup.value, steps);
+}
+
 }  // namespace blalm

@@ -20,5 +20,7 @@ std::string choose_for_text(RunConfig& config, std::int64_t tokens);
 
 // What to say of a run that is too short to learn much: nothing from 300 steps on.
 std::string too_short(std::int64_t steps);
+// What to say of a warm-up that a run of `steps` does not get through, so that its rate only climbs.
+std::string too_long_warmup(const OptimConfig& config, std::int64_t steps);
 
 }  // namespace blalm

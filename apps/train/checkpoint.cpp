@@ -207,9 +207,13 @@ void write_done(const fs::path& folder) {
   write_file_atomically(folder / "DONE", json_text(json({{"files", files}})) + "\n");
 }
 
+void write_tokenizer(const fs::path& folder, const TokenizerFiles& tokenizer) {
+  for (const auto& [name, content] : tokenizer) write_file_atomically(folder / name, content);
+}
+
 // What last/ and best/ hold beside weights and optimiser; DONE comes last.
-void write_rest(const fs::path& folder, const RunPosition& position, const std::string& tokenizer_json) {
-  write_file_atomically(folder / "tokenizer.json", tokenizer_json);
+void write_rest(const fs::path& folder, const RunPosition& position, const TokenizerFiles& tokenizer) {
+  write_tokenizer(folder, tokenizer);
   write_file_atomically(folder / "state.json", json_text(to_json(position)) + "\n");
   write_done(folder);
 }
@@ -248,34 +252,34 @@ void require_finite(const LanguageModel& model) {
 }
 
 void save_checkpoint(const fs::path& run, const LanguageModel& model, const Optimizer& optimizer,
-                     const RunPosition& position, const std::string& tokenizer_json, bool keep_previous) {
+                     const RunPosition& position, const TokenizerFiles& tokenizer, bool keep_previous) {
   require_finite(model);
   if (const auto left = free_bytes(run); left && *left < model_bytes(model) + optimizer_bytes(optimizer))
     remove_folder(run / "last.previous");
   replace_folder(run, "last", keep_previous, [&](const fs::path& fresh) {
     save_model(model, fresh);
     save_optimizer(optimizer, fresh / "optim.safetensors");
-    write_rest(fresh, position, tokenizer_json);
+    write_rest(fresh, position, tokenizer);
   });
 }
 
 void save_best(const fs::path& run, const LanguageModel& model, const RunPosition& position,
-               const std::string& tokenizer_json) {
+               const TokenizerFiles& tokenizer) {
   require_finite(model);
   replace_folder(run, "best", false, [&](const fs::path& fresh) {
     save_model(model, fresh);
-    write_rest(fresh, position, tokenizer_json);
+    write_rest(fresh, position, tokenizer);
   });
 }
 
 void save_milestone(const fs::path& run, const std::string& name, const LanguageModel& model,
-                    const std::string& tokenizer_json) {
+                    const TokenizerFiles& tokenizer) {
   const fs::path folder = run / name, fresh = run / (name + ".new");
   if (is_there(folder)) return;
   require_finite(model);
   fill_folder(fresh, [&] {
     save_model(model, fresh);
-    write_file_atomically(fresh / "tokenizer.json", tokenizer_json);
+    write_tokenizer(fresh, tokenizer);
   });
   rename_folder(fresh, folder);
   sync_folder(run);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "blalm/apps/common/tokenizer_files.h"
 #include "blalm/data/loader.h"
 #include "blalm/models/language_model.h"
 #include "blalm/optim/optimizer.h"
@@ -61,13 +62,13 @@ struct RunPosition {
 // last.previous/ and last.new/ becomes last/. Its file DONE comes last, with size and XXH3-128 of every other file.
 // last.previous/ goes afterwards unless it is kept, and before where there is no room for three.
 void save_checkpoint(const std::filesystem::path& run, const LanguageModel& model, const Optimizer& optimizer,
-                     const RunPosition& position, const std::string& tokenizer_json, bool keep_previous);
+                     const RunPosition& position, const TokenizerFiles& tokenizer, bool keep_previous);
 // RUN/best/, in the same way, without the optimiser's state and without one before it.
 void save_best(const std::filesystem::path& run, const LanguageModel& model, const RunPosition& position,
-               const std::string& tokenizer_json);
-// The model alone, as RUN/NAME/ with tokenizer.json: left alone if it is there.
+               const TokenizerFiles& tokenizer);
+// The model alone, as RUN/NAME/ with its tokenizer: left alone if it is there.
 void save_milestone(const std::filesystem::path& run, const std::string& name, const LanguageModel& model,
-                    const std::string& tokenizer_json);
+                    const TokenizerFiles& tokenizer);
 
 // Removes what processes that were killed had not finished in a run's folder.
 void remove_unfinished(const std::filesystem::path& run);

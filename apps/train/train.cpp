@@ -202,6 +202,8 @@ ExitCode train(Arguments& a) {
   }
   if (const std::string short_run = too_short(trainer.total_steps()); !short_run.empty() && a.config.train.overfit == 0)
     run.say("short      " + short_run);
+  if (const std::string warmup = too_long_warmup(a.config.optim, trainer.total_steps()); !warmup.empty())
+    run.say("warm-up    " + warmup);
   StopSignals::announce(folder ? "stopping after this step, then saving; Ctrl-C again stops at once, without saving"
                                : "stopping after this step; Ctrl-C again stops at once");
   const ExitCode code = run.train();

@@ -48,13 +48,13 @@ std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / 
 
 Trainer::Trainer(RunConfig config, const std::filesystem::path& data, const Tokenizer& tokenizer)
     : config_(std::move(config)),
-      tokenizer_json_(tokenizer.to_json()),
       train_(TokenData::open(data, Part::train, id_of(tokenizer))),
       tape_(config_.train.seed) {
   if (!read_prepared(data).valid.shards.empty()) valid_ = TokenData::open(data, Part::valid, train_.tokenizer());
   if (config_.train.init.empty()) config_.model.vocab_size = tokenizer.vocab_size();
   model_ = std::make_unique<LanguageModel>(config_.model, BuildOptions{.seed = config_.train.seed});
   model_->text_format = text_format_of(config_.data, tokenizer);
+  tokenizer_files_ = tokenizer_files(tokenizer, model_->text_format);
   model_->run.precision = precision_of(config_.train.precision);
   model_->run.recompute = config_.train.recompute;
   const std::vector<Parameter*> parameters = model_->parameters();
@@ -141,17 +141,19 @@ void Trainer::save_into(const std::filesystem::path& run) {
 
 std::int64_t Trainer::checkpoint_bytes() const { return best_bytes() + optimizer_bytes(*optimizer_); }
 std::int64_t Trainer::best_bytes() const {
-  return model_bytes(*model_) + static_cast<std::int64_t>(tokenizer_json_.size());
+  std::int64_t bytes = model_bytes(*model_);
+  for (const auto& [name, content] : tokenizer_files_) bytes += static_cast<std::int64_t>(content.size());
+  return bytes;
 }
 
 void Trainer::save() {
   count_time();
-  save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_json_, config_.train.keep_previous);
+  save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_files_, config_.train.keep_previous);
 }
 
 void Trainer::save_best() {
   count_time();
-  blalm::save_best(run_, *model_, position_, tokenizer_json_);
+  blalm::save_best(run_, *model_, position_, tokenizer_files_);
 }
 
 // Gradients of one step. Returns the loss.
@@ -254,7 +256,7 @@ void Trainer::keep_milestones(std::int64_t words_before) {
   const std::vector<std::int64_t> marks = milestones_between(words_before, position_.words);
   for (const std::int64_t mark : marks) {
     try {
-      save_milestone(run_, milestone_name(mark), *model_, tokenizer_json_);
+      save_milestone(run_, milestone_name(mark), *model_, tokenizer_files_);
     } catch (const Error& e) {
       lost_.push_back(fmt::format("{}: {}", milestone_name(mark), e.what()));
     }

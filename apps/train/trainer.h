@@ -102,7 +102,7 @@ class Trainer {
   void count_time();
 
   RunConfig config_;
-  std::string tokenizer_json_;
+  TokenizerFiles tokenizer_files_;
   TokenData train_;
   std::optional<TokenData> valid_;
   std::unique_ptr<LanguageModel> model_;

@@ -70,6 +70,13 @@ TEST_CASE("a short run is said to be short") {
   CHECK(too_short(1).find("1 step teaches") == 0);
   CHECK(too_short(299) != "");
   CHECK(too_short(300) == "");
+
+  OptimConfig optim;
+  for (const std::int64_t steps : {1, 50, 10'000}) CHECK(too_long_warmup(optim, steps) == "");  // a share
+  optim.warmup = {50, false};
+  CHECK(too_long_warmup(optim, 51) == "");
+  for (const std::int64_t steps : {1, 49, 50})
+    CHECK(too_long_warmup(optim, steps).find("the learning rate climbs for optim.warmup = 50 steps") == 0);
 }
 
 TEST_CASE("validations that are due are counted as they come") {

@@ -41,6 +41,13 @@ TEST_CASE("each model folder of a run says what stood around its texts, and gene
     for (const char* checkpoint : {"last", "best"}) {
       const auto model = load_model(folder.path / name / checkpoint);
       CHECK(model->text_format == c.format);
+      const auto names = nlohmann::json::parse(read_text(folder.path / name / checkpoint / "tokenizer_config.json"));
+      const auto spelling = [&](const char* key) {
+        return names.contains(key) ? tokenizer.token_id(names.at(key).get<std::string>()) : std::nullopt;
+      };
+      CHECK(spelling("bos_token") == c.format.bos);
+      CHECK(spelling("eos_token") == (c.format.eos.empty() ? std::nullopt : std::optional(c.format.eos[0])));
+      CHECK(spelling("pad_token") == c.format.pad);
       Ids expected = words;
       if (c.empty != line_end) expected.insert(expected.begin(), c.empty[0]);
       CHECK(TextRules(*model, tokenizer).prompt_ids("The cat") == expected);

@@ -22,7 +22,7 @@ struct CheckpointSample {
     position.latest = {6, 3.5};
     position.skipped = {1, 7, "model.norm.weight"};
     position.unfinished = {{3.5, 1e-3, std::numeric_limits<double>::infinity(), 1000, "model.norm.weight"}};
-    save_checkpoint(run, model, optimizer, position, "{}", true);
+    save_checkpoint(run, model, optimizer, position, {{"tokenizer.json", "{}"}}, true);
   }
 
   static ModelConfig config() {
