@@ -7,12 +7,12 @@
 #include <system_error>
 #include <vector>
 
-#include "blalm/apps/common/command.h"
-#include "blalm/apps/common/fault.h"
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/thread_waiting.h"
-#include "blalm/core/error.h"
-#include "blalm/core/fields.h"
+#include "apps/common/command.h"
+#include "apps/common/fault.h"
+#include "apps/common/output.h"
+#include "apps/common/thread_waiting.h"
+#include "engine/core/error.h"
+#include "engine/core/fields.h"
 
 namespace {
 

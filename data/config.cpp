@@ -1,4 +1,4 @@
-#include "blalm/data/config.h"
+#include "data/config.h"
 
 #include <utility>
 

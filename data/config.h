@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "blalm/core/fields.h"
-#include "blalm/data/corpus_plan.h"
-#include "blalm/data/separator.h"
+#include "data/shards/separator.h"
+#include "data/text/corpus_plan.h"
+#include "engine/core/fields.h"
 
 namespace blalm {
 

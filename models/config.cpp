@@ -1,11 +1,11 @@
-#include "blalm/models/config.h"
+#include "models/config.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "blalm/core/error.h"
-#include "blalm/models/config_lists.h"
+#include "engine/core/error.h"
+#include "models/config_lists.h"
 
 namespace blalm {
 namespace {

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/core/fields.h"
-#include "blalm/ops/ops.h"
+#include "engine/core/fields.h"
+#include "engine/ops/ops.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/models/config_json.h"
+#include "models/config_json.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "blalm/core/error.h"
-#include "blalm/core/utf8.h"
-#include "blalm/io/json_text.h"
+#include "engine/core/error.h"
+#include "engine/core/utf8.h"
+#include "engine/io/json_text.h"
 
 namespace blalm {
 namespace {

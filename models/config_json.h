@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/models/config.h"
-#include "blalm/models/text_format.h"
+#include "models/config.h"
+#include "models/text_format.h"
 
 namespace blalm {
 

@@ -1,11 +1,11 @@
-#include "blalm/models/config_lists.h"
+#include "models/config_lists.h"
 
 #include <fmt/format.h>
 
 #include <span>
 
-#include "blalm/core/error.h"
-#include "blalm/models/config.h"
+#include "engine/core/error.h"
+#include "models/config.h"
 
 namespace blalm {
 

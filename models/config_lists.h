@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/models/mixer.h"
+#include "models/mixer.h"
 
 namespace blalm {
 

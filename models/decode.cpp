@@ -1,4 +1,4 @@
-#include "blalm/models/decode.h"
+#include "models/decode.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,8 +8,8 @@
 #include <set>
 #include <string_view>
 
-#include "blalm/core/error.h"
-#include "blalm/io/safetensors.h"
+#include "engine/core/error.h"
+#include "engine/io/safetensors.h"
 
 namespace blalm {
 namespace {

@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-#include "blalm/models/language_model.h"
+#include "models/language_model.h"
 
 namespace blalm {
 

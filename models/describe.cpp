@@ -1,9 +1,9 @@
-#include "blalm/models/describe.h"
+#include "models/describe.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "blalm/models/language_model.h"
+#include "models/language_model.h"
 
 namespace blalm {
 

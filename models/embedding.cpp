@@ -1,6 +1,6 @@
-#include "blalm/models/embedding.h"
+#include "models/embedding.h"
 
-#include "blalm/models/weight_init.h"
+#include "models/weight_init.h"
 
 namespace blalm {
 

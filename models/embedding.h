@@ -1,8 +1,8 @@
 // Token embeddings, and the learned vectors that may stand before the first token (spec §4.1, §9.2).
 #pragma once
 
-#include "blalm/models/config.h"
-#include "blalm/models/module.h"
+#include "models/config.h"
+#include "models/module.h"
 
 namespace blalm {
 

@@ -1,6 +1,6 @@
-#include "blalm/models/init.h"
+#include "models/init.h"
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
 
 namespace blalm {
 

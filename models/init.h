@@ -5,8 +5,8 @@
 #include <functional>
 #include <string_view>
 
-#include "blalm/core/rng.h"
-#include "blalm/core/tensor.h"
+#include "engine/core/rng.h"
+#include "engine/core/tensor.h"
 
 namespace blalm {
 

@@ -1,11 +1,11 @@
-#include "blalm/models/key_value_cache.h"
+#include "models/key_value_cache.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <iterator>
 
-#include "blalm/kernels/attention.h"
+#include "engine/kernels/attention.h"
 
 namespace blalm {
 namespace {

@@ -8,7 +8,7 @@
 // when they have to grow, up to M + W: a wide window costs nothing until it is filled.
 #pragma once
 
-#include "blalm/models/module.h"
+#include "models/module.h"
 
 namespace blalm {
 

@@ -1,13 +1,13 @@
-#include "blalm/models/language_model.h"
+#include "models/language_model.h"
 
 #include <fmt/format.h>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/autograd/recompute.h"
-#include "blalm/core/error.h"
-#include "blalm/models/config_json.h"
-#include "blalm/models/decode.h"
-#include "blalm/models/weight_init.h"
+#include "engine/autograd/modes.h"
+#include "engine/autograd/recompute.h"
+#include "engine/core/error.h"
+#include "models/config_json.h"
+#include "models/decode.h"
+#include "models/weight_init.h"
 
 namespace blalm {
 namespace {

@@ -13,9 +13,9 @@
 #include <memory>
 #include <vector>
 
-#include "blalm/models/embedding.h"
-#include "blalm/models/layer.h"
-#include "blalm/models/text_format.h"
+#include "models/embedding.h"
+#include "models/layer.h"
+#include "models/text_format.h"
 
 namespace blalm {
 

@@ -1,6 +1,6 @@
-#include "blalm/models/layer.h"
+#include "models/layer.h"
 
-#include "blalm/models/config_lists.h"
+#include "models/config_lists.h"
 
 namespace blalm {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <memory>
 
-#include "blalm/models/mixer.h"
-#include "blalm/models/rms_norm.h"
-#include "blalm/models/swiglu_mlp.h"
+#include "models/mixer.h"
+#include "models/rms_norm.h"
+#include "models/swiglu_mlp.h"
 
 namespace blalm {
 

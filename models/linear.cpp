@@ -1,4 +1,4 @@
-#include "blalm/models/linear.h"
+#include "models/linear.h"
 
 namespace blalm {
 

@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include "blalm/models/module.h"
+#include "models/module.h"
 
 namespace blalm {
 

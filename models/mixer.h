@@ -2,7 +2,7 @@
 // config_lists.cpp, and each of their implementations is one file (docs/adding-a-mixer.md).
 #pragma once
 
-#include "blalm/models/module.h"
+#include "models/module.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/models/model_folder.h"
+#include "models/model_folder.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,11 +6,11 @@
 #include <optional>
 #include <set>
 
-#include "blalm/core/error.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/mapped_file.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/models/config_json.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/mapped_file.h"
+#include "engine/io/safetensors.h"
+#include "models/config_json.h"
 
 namespace blalm {
 namespace {

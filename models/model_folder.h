@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "blalm/models/language_model.h"
+#include "models/language_model.h"
 
 namespace blalm {
 

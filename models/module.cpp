@@ -1,4 +1,4 @@
-#include "blalm/models/module.h"
+#include "models/module.h"
 
 namespace blalm {
 namespace {

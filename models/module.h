@@ -17,10 +17,10 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/autograd/parameter.h"
-#include "blalm/autograd/tape.h"
-#include "blalm/models/init.h"
-#include "blalm/models/pass.h"
+#include "engine/autograd/tape.h"
+#include "engine/core/parameter.h"
+#include "models/init.h"
+#include "models/pass.h"
 
 namespace blalm {
 

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "blalm/autograd/tape.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/tape.h"
+#include "engine/ops/ops.h"
 
 namespace blalm {
 

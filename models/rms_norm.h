@@ -1,7 +1,7 @@
 // RMSNorm (spec §4.2), from the residual stream to the dtype that products take.
 #pragma once
 
-#include "blalm/models/module.h"
+#include "models/module.h"
 
 namespace blalm {
 

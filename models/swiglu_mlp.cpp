@@ -1,6 +1,6 @@
-#include "blalm/models/swiglu_mlp.h"
+#include "models/swiglu_mlp.h"
 
-#include "blalm/models/weight_init.h"
+#include "models/weight_init.h"
 
 namespace blalm {
 

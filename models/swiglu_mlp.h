@@ -1,8 +1,8 @@
 // The feed-forward half of a layer (spec §4.3): W_d(silu(W_g x) ⊙ W_u x).
 #pragma once
 
-#include "blalm/models/config.h"
-#include "blalm/models/linear.h"
+#include "models/config.h"
+#include "models/linear.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/models/weight_init.h"
+#include "models/weight_init.h"
 
 #include <cmath>
 

@@ -1,8 +1,8 @@
 // First values of a model's matrices, as its config asks for (spec §4.7).
 #pragma once
 
-#include "blalm/models/config.h"
-#include "blalm/models/init.h"
+#include "models/config.h"
+#include "models/init.h"
 
 namespace blalm {
 

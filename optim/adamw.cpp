@@ -1,12 +1,12 @@
-#include "blalm/optim/adamw.h"
+#include "optim/adamw.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
 
-#include "blalm/optim/groups.h"
-#include "blalm/optim/real.h"
+#include "optim/groups.h"
+#include "optim/real.h"
 
 namespace blalm {
 namespace {

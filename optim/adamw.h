@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "blalm/optim/config.h"
-#include "blalm/optim/update.h"
+#include "optim/config.h"
+#include "optim/update.h"
 
 namespace blalm {
 

@@ -1,8 +1,8 @@
-#include "blalm/optim/config.h"
+#include "optim/config.h"
 
 #include <fmt/format.h>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

@@ -1,9 +1,9 @@
-#include "blalm/optim/gradient_norm.h"
+#include "optim/gradient_norm.h"
 
 #include <cmath>
 
-#include "blalm/core/error.h"
-#include "blalm/optim/real.h"
+#include "engine/core/error.h"
+#include "optim/real.h"
 
 namespace blalm {
 

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "blalm/autograd/parameter.h"
-#include "blalm/optim/partition.h"
+#include "engine/core/parameter.h"
+#include "optim/partition.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/optim/groups.h"
+#include "optim/groups.h"
 
 namespace blalm {
 

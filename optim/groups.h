@@ -3,8 +3,8 @@
 
 #include <string_view>
 
-#include "blalm/autograd/parameter.h"
-#include "blalm/optim/config.h"
+#include "engine/core/parameter.h"
+#include "optim/config.h"
 
 namespace blalm {
 

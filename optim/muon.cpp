@@ -1,12 +1,12 @@
-#include "blalm/optim/muon.h"
+#include "optim/muon.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-#include "blalm/optim/groups.h"
-#include "blalm/optim/newton_schulz.h"
-#include "blalm/optim/real.h"
+#include "optim/groups.h"
+#include "optim/newton_schulz.h"
+#include "optim/real.h"
 
 namespace blalm {
 namespace {

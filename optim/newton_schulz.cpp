@@ -1,14 +1,14 @@
-#include "blalm/optim/newton_schulz.h"
+#include "optim/newton_schulz.h"
 
 #include <cmath>
 #include <utility>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/matmul.h"
-#include "blalm/optim/partition.h"
-#include "blalm/optim/real.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/matmul.h"
+#include "optim/partition.h"
+#include "optim/real.h"
 
 namespace blalm {
 namespace {

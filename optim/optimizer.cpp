@@ -1,4 +1,4 @@
-#include "blalm/optim/optimizer.h"
+#include "optim/optimizer.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
-#include "blalm/core/derived.h"
-#include "blalm/core/error.h"
-#include "blalm/optim/real.h"
+#include "engine/core/derived.h"
+#include "engine/core/error.h"
+#include "optim/real.h"
 
 namespace blalm {
 namespace {

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "blalm/optim/adamw.h"
-#include "blalm/optim/config.h"
-#include "blalm/optim/gradient_norm.h"
-#include "blalm/optim/groups.h"
-#include "blalm/optim/muon.h"
+#include "optim/adamw.h"
+#include "optim/config.h"
+#include "optim/gradient_norm.h"
+#include "optim/groups.h"
+#include "optim/muon.h"
 
 namespace blalm {
 

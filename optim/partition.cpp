@@ -1,4 +1,4 @@
-#include "blalm/optim/partition.h"
+#include "optim/partition.h"
 
 #include <algorithm>
 #include <array>

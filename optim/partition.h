@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
 
 namespace blalm {
 

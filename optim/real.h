@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "blalm/core/dtype.h"
+#include "engine/core/dtype.h"
 
 namespace blalm {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "blalm/optim/config.h"
+#include "optim/config.h"
 
 namespace blalm {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "blalm/autograd/parameter.h"
-#include "blalm/optim/partition.h"
+#include "engine/core/parameter.h"
+#include "optim/partition.h"
 
 namespace blalm {
 

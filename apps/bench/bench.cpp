@@ -4,10 +4,10 @@
 
 #include <vector>
 
-#include "blalm/apps/bench/benches.h"
-#include "blalm/apps/common/output.h"
-#include "blalm/core/error.h"
-#include "blalm/core/fields.h"
+#include "apps/bench/benches.h"
+#include "apps/common/output.h"
+#include "engine/core/error.h"
+#include "engine/core/fields.h"
 
 namespace blalm {
 namespace {

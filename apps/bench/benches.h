@@ -1,7 +1,7 @@
 // What `blalm bench` can measure: a file each, named in the list of bench.cpp.
 #pragma once
 
-#include "blalm/apps/common/command.h"
+#include "apps/common/command.h"
 
 namespace blalm {
 

@@ -1,12 +1,12 @@
-#include "blalm/apps/bench/command_line.h"
+#include "apps/bench/command_line.h"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "blalm/core/error.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/json_text.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/json_text.h"
 
 namespace blalm::bench {
 

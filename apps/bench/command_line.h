@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/bench/workload.h"
-#include "blalm/apps/common/options.h"
+#include "apps/bench/workload.h"
+#include "apps/common/options.h"
 
 namespace blalm::bench {
 

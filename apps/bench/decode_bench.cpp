@@ -1,4 +1,4 @@
-#include "blalm/apps/bench/decode_bench.h"
+#include "apps/bench/decode_bench.h"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "blalm/apps/common/machine.h"
-#include "blalm/core/parallel.h"
-#include "blalm/core/rng.h"
-#include "blalm/inspect/table.h"
+#include "apps/common/machine.h"
+#include "engine/core/parallel.h"
+#include "engine/core/rng.h"
+#include "engine/inspect/table.h"
 
 namespace blalm::bench {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/bench/measure.h"
-#include "blalm/apps/bench/workload.h"
-#include "blalm/models/decode.h"
+#include "apps/bench/measure.h"
+#include "apps/bench/workload.h"
+#include "models/decode.h"
 
 namespace blalm::bench {
 

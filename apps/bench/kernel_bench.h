@@ -10,10 +10,10 @@
 #include <tuple>
 #include <vector>
 
-#include "blalm/apps/bench/matmul_floor.h"
-#include "blalm/apps/bench/measure.h"
-#include "blalm/apps/bench/op_times.h"
-#include "blalm/apps/bench/workload.h"
+#include "apps/bench/matmul_floor.h"
+#include "apps/bench/measure.h"
+#include "apps/bench/op_times.h"
+#include "apps/bench/workload.h"
 
 namespace blalm::bench {
 

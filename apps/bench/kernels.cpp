@@ -3,11 +3,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/bench/benches.h"
-#include "blalm/apps/bench/command_line.h"
-#include "blalm/apps/bench/kernel_bench.h"
-#include "blalm/apps/common/machine.h"
-#include "blalm/apps/common/output.h"
+#include "apps/bench/benches.h"
+#include "apps/bench/command_line.h"
+#include "apps/bench/kernel_bench.h"
+#include "apps/common/machine.h"
+#include "apps/common/output.h"
 
 namespace blalm {
 namespace {

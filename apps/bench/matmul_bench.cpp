@@ -3,12 +3,12 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/bench/kernel_bench.h"
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/core/rng.h"
-#include "blalm/kernels/linear.h"
-#include "blalm/kernels/matmul.h"
+#include "apps/bench/kernel_bench.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
+#include "engine/core/rng.h"
+#include "engine/kernels/linear.h"
+#include "engine/kernels/matmul.h"
 
 namespace blalm::bench {
 namespace {
@@ -112,7 +112,7 @@ std::vector<MatmulTiming> time_matmuls(const Workload& w) {
     t.shape = p.shape;
     const Layer own = layer(p.shape);
     for (const KernelBase::Entry& e : own.kernel->entries())
-      if (e.name != "reference")  // which is the products below
+      if (e.name != "product")  // which is the products below
         t.lines.push_back(time_implementation(w, own.kernel->name(), e.name, p.shape.flops(), own.run));
     const kernels::MatmulArgs args = arguments(p.shape);
     for (const KernelBase::Entry& e : kernels::matmul.entries())

@@ -1,11 +1,11 @@
-#include "blalm/apps/bench/matmul_floor.h"
+#include "apps/bench/matmul_floor.h"
 
 #include <algorithm>
 #include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/bench/measure.h"
+#include "apps/bench/measure.h"
 
 namespace blalm::bench {
 namespace {

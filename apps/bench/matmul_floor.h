@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/bench/workload.h"
-#include "blalm/kernels/onednn/best_matmul.h"
+#include "apps/bench/workload.h"
+#include "engine/kernels/onednn/best_matmul.h"
 
 namespace blalm::bench {
 

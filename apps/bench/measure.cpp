@@ -1,4 +1,4 @@
-#include "blalm/apps/bench/measure.h"
+#include "apps/bench/measure.h"
 
 #include <algorithm>
 #include <numeric>

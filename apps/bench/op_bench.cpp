@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/bench/kernel_bench.h"
-#include "blalm/apps/common/gradients.h"
-#include "blalm/core/parallel.h"
+#include "apps/bench/kernel_bench.h"
+#include "apps/common/gradients.h"
+#include "engine/core/parallel.h"
 
 namespace blalm::bench {
 namespace {

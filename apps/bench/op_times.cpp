@@ -1,4 +1,4 @@
-#include "blalm/apps/bench/op_times.h"
+#include "apps/bench/op_times.h"
 
 #include <fmt/format.h>
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 namespace blalm::bench {
 

@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "blalm/apps/bench/kernel_bench.h"
-#include "blalm/core/parallel.h"
-#include "blalm/core/rng.h"
-#include "blalm/optim/newton_schulz.h"
-#include "blalm/optim/optimizer.h"
+#include "apps/bench/kernel_bench.h"
+#include "engine/core/parallel.h"
+#include "engine/core/rng.h"
+#include "optim/newton_schulz.h"
+#include "optim/optimizer.h"
 
 namespace blalm::bench {
 namespace {

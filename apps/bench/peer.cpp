@@ -1,4 +1,4 @@
-#include "blalm/apps/bench/peer.h"
+#include "apps/bench/peer.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm::bench {
 

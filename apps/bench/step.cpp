@@ -6,13 +6,13 @@
 #include <optional>
 #include <sstream>
 
-#include "blalm/apps/bench/benches.h"
-#include "blalm/apps/bench/command_line.h"
-#include "blalm/apps/bench/measure.h"
-#include "blalm/apps/bench/peer.h"
-#include "blalm/apps/bench/step_bench.h"
-#include "blalm/apps/common/machine.h"
-#include "blalm/apps/common/output.h"
+#include "apps/bench/benches.h"
+#include "apps/bench/command_line.h"
+#include "apps/bench/measure.h"
+#include "apps/bench/peer.h"
+#include "apps/bench/step_bench.h"
+#include "apps/common/machine.h"
+#include "apps/common/output.h"
 
 namespace blalm {
 namespace {

@@ -1,14 +1,14 @@
-#include "blalm/apps/bench/step_bench.h"
+#include "apps/bench/step_bench.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/bench/measure.h"
-#include "blalm/apps/common/machine.h"
-#include "blalm/core/parallel.h"
-#include "blalm/core/pool.h"
-#include "blalm/inspect/table.h"
+#include "apps/bench/measure.h"
+#include "apps/common/machine.h"
+#include "engine/core/parallel.h"
+#include "engine/core/pool.h"
+#include "engine/inspect/table.h"
 
 namespace blalm::bench {
 namespace {

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/bench/matmul_floor.h"
-#include "blalm/apps/bench/op_times.h"
-#include "blalm/apps/bench/workload.h"
-#include "blalm/apps/common/gradients.h"
-#include "blalm/optim/optimizer.h"
+#include "apps/bench/matmul_floor.h"
+#include "apps/bench/op_times.h"
+#include "apps/bench/workload.h"
+#include "apps/common/gradients.h"
+#include "optim/optimizer.h"
 
 namespace blalm::bench {
 

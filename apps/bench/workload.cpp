@@ -1,11 +1,11 @@
-#include "blalm/apps/bench/workload.h"
+#include "apps/bench/workload.h"
 
 #include <fmt/format.h>
 
-#include "blalm/apps/common/gradients.h"
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/core/rng.h"
+#include "apps/common/gradients.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
+#include "engine/core/rng.h"
 
 namespace blalm::bench {
 namespace {

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/common/options.h"
-#include "blalm/apps/common/precision.h"
-#include "blalm/apps/common/settings.h"
-#include "blalm/apps/train/run_config.h"
-#include "blalm/data/loader.h"
-#include "blalm/models/language_model.h"
+#include "apps/common/options.h"
+#include "apps/common/precision.h"
+#include "apps/common/run_config.h"
+#include "apps/common/settings.h"
+#include "data/shards/loader.h"
+#include "models/language_model.h"
 
 namespace blalm::bench {
 

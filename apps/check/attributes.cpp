@@ -1,12 +1,12 @@
-#include "blalm/apps/check/attributes.h"
+#include "apps/check/attributes.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/check/contents.h"
-#include "blalm/core/error.h"
-#include "blalm/io/json_text.h"
+#include "apps/check/contents.h"
+#include "engine/core/error.h"
+#include "engine/io/json_text.h"
 
 namespace blalm::check {
 

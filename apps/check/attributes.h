@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "blalm/io/safetensors.h"
+#include "engine/io/safetensors.h"
 
 namespace blalm::check {
 

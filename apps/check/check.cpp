@@ -2,9 +2,9 @@
 #include <filesystem>
 #include <map>
 
-#include "blalm/apps/check/golden.h"
-#include "blalm/apps/common/command.h"
-#include "blalm/apps/common/options.h"
+#include "apps/check/golden.h"
+#include "apps/common/command.h"
+#include "apps/common/options.h"
 
 namespace blalm {
 namespace {

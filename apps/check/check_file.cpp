@@ -1,5 +1,5 @@
-#include "blalm/apps/check/contents.h"
-#include "blalm/apps/check/golden.h"
+#include "apps/check/contents.h"
+#include "apps/check/golden.h"
 
 namespace blalm::check {
 

@@ -1,9 +1,9 @@
-#include "blalm/apps/check/contents.h"
+#include "apps/check/contents.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm::check {
 namespace {

@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "blalm/apps/check/report.h"
-#include "blalm/core/fields.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/ops/ops.h"
+#include "apps/check/report.h"
+#include "engine/core/fields.h"
+#include "engine/io/safetensors.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::check {
 

@@ -5,12 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/apps/check/contents.h"
-#include "blalm/apps/check/golden.h"
-#include "blalm/core/error.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/models/config_json.h"
-#include "blalm/models/language_model.h"
+#include "apps/check/contents.h"
+#include "apps/check/golden.h"
+#include "engine/core/error.h"
+#include "engine/kernels/kernel.h"
+#include "models/config_json.h"
+#include "models/language_model.h"
 
 namespace blalm::check {
 namespace {

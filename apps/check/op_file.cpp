@@ -4,10 +4,10 @@
 #include <map>
 #include <set>
 
-#include "blalm/apps/check/attributes.h"
-#include "blalm/apps/check/contents.h"
-#include "blalm/apps/check/golden.h"
-#include "blalm/core/error.h"
+#include "apps/check/attributes.h"
+#include "apps/check/contents.h"
+#include "apps/check/golden.h"
+#include "engine/core/error.h"
 
 namespace blalm::check {
 namespace {

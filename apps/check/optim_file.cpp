@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <optional>
 
-#include "blalm/apps/check/attributes.h"
-#include "blalm/apps/check/contents.h"
-#include "blalm/apps/check/golden.h"
-#include "blalm/core/error.h"
-#include "blalm/optim/groups.h"
-#include "blalm/optim/optimizer.h"
+#include "apps/check/attributes.h"
+#include "apps/check/contents.h"
+#include "apps/check/golden.h"
+#include "engine/core/error.h"
+#include "optim/groups.h"
+#include "optim/optimizer.h"
 
 namespace blalm::check {
 namespace {

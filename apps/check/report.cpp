@@ -1,5 +1,5 @@
-#include "blalm/apps/check/report.h"
-#include "blalm/apps/common/output.h"
+#include "apps/check/report.h"
+#include "apps/common/output.h"
 
 #include <fmt/format.h>
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "blalm/core/error.h"
-#include "blalm/core/tensor.h"
+#include "engine/core/error.h"
+#include "engine/core/tensor.h"
 
 namespace blalm::check {
 

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/fault.h"
+#include "apps/common/fault.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "blalm/core/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace blalm {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

@@ -1,8 +1,8 @@
-#include "blalm/apps/common/folders.h"
+#include "apps/common/folders.h"
 
 #include <fmt/format.h>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/gradients.h"
+#include "apps/common/gradients.h"
 
 #include <algorithm>
 #include <chrono>

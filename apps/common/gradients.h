@@ -5,8 +5,8 @@
 #include <functional>
 #include <span>
 
-#include "blalm/data/loader.h"
-#include "blalm/models/language_model.h"
+#include "data/shards/loader.h"
+#include "models/language_model.h"
 
 namespace blalm {
 

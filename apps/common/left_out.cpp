@@ -1,4 +1,4 @@
-#include "blalm/apps/common/left_out.h"
+#include "apps/common/left_out.h"
 
 #include <fmt/format.h>
 

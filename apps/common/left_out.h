@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/common/prepared_data.h"
+#include "apps/common/prepared_data.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/machine.h"
+#include "apps/common/machine.h"
 
 #include <fmt/format.h>
 #include <sys/utsname.h>
@@ -8,8 +8,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "blalm/core/cpu.h"
-#include "blalm/kernels/onednn/best_matmul.h"
+#include "engine/core/cpu.h"
+#include "engine/kernels/onednn/best_matmul.h"
 
 namespace blalm {
 namespace {

@@ -1,14 +1,14 @@
-#include "blalm/apps/common/options.h"
+#include "apps/common/options.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/wrap.h"
-#include "blalm/core/error.h"
-#include "blalm/kernels/matmul.h"
+#include "apps/common/output.h"
+#include "apps/common/wrap.h"
+#include "engine/core/error.h"
+#include "engine/kernels/onednn/backend.h"
 
 namespace blalm {
 namespace {

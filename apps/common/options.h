@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "blalm/core/fields.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/fields.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/output.h"
+#include "apps/common/output.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -9,7 +9,7 @@
 #include <csignal>
 #include <system_error>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <string_view>
 
-#include "blalm/core/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/precision.h"
+#include "apps/common/precision.h"
 
 namespace blalm {
 

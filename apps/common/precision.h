@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "blalm/core/cpu.h"
-#include "blalm/core/fields.h"
-#include "blalm/models/pass.h"
-#include "blalm/optim/config.h"
+#include "engine/core/cpu.h"
+#include "engine/core/fields.h"
+#include "models/pass.h"
+#include "optim/config.h"
 
 namespace blalm {
 

@@ -1,15 +1,15 @@
-#include "blalm/apps/common/prepared_data.h"
+#include "apps/common/prepared_data.h"
 
 #include <fmt/format.h>
 
 #include <chrono>
 
-#include "blalm/core/error.h"
-#include "blalm/data/data_folder.h"
-#include "blalm/data/samples.h"
-#include "blalm/data/text_encoder.h"
-#include "blalm/data/tokenizer/bpe_trainer.h"
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/shards/data_folder.h"
+#include "data/shards/text_encoder.h"
+#include "data/text/character_class.h"
+#include "data/text/samples.h"
+#include "data/tokenizer/bpe_trainer.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -6,11 +6,11 @@
 #include <optional>
 #include <vector>
 
-#include "blalm/apps/common/progress.h"
-#include "blalm/data/config.h"
-#include "blalm/data/prepare.h"
-#include "blalm/data/tokenizer/tokenizer.h"
-#include "blalm/io/owned_folder.h"
+#include "apps/common/progress.h"
+#include "data/config.h"
+#include "data/shards/prepare.h"
+#include "data/tokenizer/tokenizer.h"
+#include "engine/io/owned_folder.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/processor_wait.h"
+#include "apps/common/processor_wait.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/progress.h"
+#include "apps/common/progress.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "blalm/apps/common/output.h"
-#include "blalm/core/utf8.h"
+#include "apps/common/output.h"
+#include "engine/core/utf8.h"
 
 namespace blalm {
 namespace {

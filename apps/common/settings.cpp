@@ -1,4 +1,4 @@
-#include "blalm/apps/common/settings.h"
+#include "apps/common/settings.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,12 +8,12 @@
 #include <charconv>
 #include <optional>
 
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/toml_text.h"
-#include "blalm/apps/common/wrap.h"
-#include "blalm/core/error.h"
-#include "blalm/data/sources.h"
-#include "blalm/io/mapped_file.h"
+#include "apps/common/output.h"
+#include "apps/common/toml_text.h"
+#include "apps/common/wrap.h"
+#include "data/text/sources.h"
+#include "engine/core/error.h"
+#include "engine/io/mapped_file.h"
 
 namespace blalm {
 namespace {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/apps/common/options.h"
-#include "blalm/core/fields.h"
+#include "apps/common/options.h"
+#include "engine/core/fields.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/signals.h"
+#include "apps/common/signals.h"
 
 #include <unistd.h>
 

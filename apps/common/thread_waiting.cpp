@@ -1,4 +1,4 @@
-#include "blalm/apps/common/thread_waiting.h"
+#include "apps/common/thread_waiting.h"
 
 #include <unistd.h>
 

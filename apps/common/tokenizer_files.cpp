@@ -1,9 +1,9 @@
-#include "blalm/apps/common/tokenizer_files.h"
+#include "apps/common/tokenizer_files.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "blalm/io/json_text.h"
+#include "engine/io/json_text.h"
 
 namespace blalm {
 

@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
-#include "blalm/data/tokenizer/tokenizer.h"
-#include "blalm/models/text_format.h"
+#include "data/tokenizer/tokenizer.h"
+#include "models/text_format.h"
 
 namespace blalm {
 

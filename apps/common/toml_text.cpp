@@ -1,11 +1,11 @@
-#include "blalm/apps/common/toml_text.h"
+#include "apps/common/toml_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "blalm/core/error.h"
-#include "blalm/core/utf8.h"
+#include "engine/core/error.h"
+#include "engine/core/utf8.h"
 
 namespace blalm {
 namespace {

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/wrap.h"
+#include "apps/common/wrap.h"
 
 #include <algorithm>
 

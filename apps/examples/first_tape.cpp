@@ -1,8 +1,8 @@
 // The first page of blalm: a tape, a small network, its gradients, and the tape printed.
 #include <cstdio>
 
-#include "blalm/inspect/table.h"
-#include "blalm/ops/ops.h"
+#include "engine/inspect/table.h"
+#include "engine/ops/ops.h"
 
 using namespace blalm;
 

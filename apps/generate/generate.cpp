@@ -4,21 +4,21 @@
 
 #include <algorithm>
 
-#include "blalm/apps/common/command.h"
-#include "blalm/apps/common/folders.h"
-#include "blalm/apps/common/options.h"
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/precision.h"
-#include "blalm/apps/common/progress.h"
-#include "blalm/apps/common/signals.h"
-#include "blalm/apps/generate/generator.h"
-#include "blalm/apps/generate/ordered_output.h"
-#include "blalm/apps/generate/prompt.h"
-#include "blalm/core/error.h"
-#include "blalm/core/making.h"
-#include "blalm/core/parallel.h"
-#include "blalm/data/tokenizer/utf8.h"
-#include "blalm/models/model_folder.h"
+#include "apps/common/command.h"
+#include "apps/common/folders.h"
+#include "apps/common/generation/generator.h"
+#include "apps/common/generation/prompt.h"
+#include "apps/common/options.h"
+#include "apps/common/output.h"
+#include "apps/common/precision.h"
+#include "apps/common/progress.h"
+#include "apps/common/signals.h"
+#include "apps/generate/ordered_output.h"
+#include "data/text/character_class.h"
+#include "engine/core/error.h"
+#include "engine/core/making.h"
+#include "engine/core/parallel.h"
+#include "models/model_folder.h"
 
 namespace blalm {
 namespace {

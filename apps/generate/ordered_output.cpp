@@ -1,4 +1,4 @@
-#include "blalm/apps/generate/ordered_output.h"
+#include "apps/generate/ordered_output.h"
 
 namespace blalm {
 

@@ -4,10 +4,10 @@
 
 #include <vector>
 
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/inspect/subjects.h"
-#include "blalm/core/error.h"
-#include "blalm/core/fields.h"
+#include "apps/common/output.h"
+#include "apps/inspect/subjects.h"
+#include "engine/core/error.h"
+#include "engine/core/fields.h"
 
 namespace blalm {
 namespace {

@@ -1,12 +1,12 @@
 // blalm inspect kernels: every kernel's list of implementations, and what runs on this machine.
 #include <fmt/format.h>
 
-#include "blalm/apps/common/options.h"
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/inspect/subjects.h"
-#include "blalm/core/cpu.h"
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/registry.h"
+#include "apps/common/options.h"
+#include "apps/common/output.h"
+#include "apps/inspect/subjects.h"
+#include "engine/core/cpu.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm {
 namespace {

@@ -1,16 +1,16 @@
 // blalm inspect model: the module tree of a model that is described or saved.
 #include <fmt/format.h>
 
-#include "blalm/apps/common/folders.h"
-#include "blalm/apps/common/options.h"
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/settings.h"
-#include "blalm/apps/inspect/subjects.h"
-#include "blalm/core/error.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/models/config.h"
-#include "blalm/models/describe.h"
-#include "blalm/models/model_folder.h"
+#include "apps/common/folders.h"
+#include "apps/common/options.h"
+#include "apps/common/output.h"
+#include "apps/common/settings.h"
+#include "apps/inspect/subjects.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
+#include "models/config.h"
+#include "models/describe.h"
+#include "models/model_folder.h"
 
 namespace blalm {
 namespace {

@@ -1,7 +1,7 @@
 // What `blalm inspect` can look at: a file each, named in the list of inspect.cpp.
 #pragma once
 
-#include "blalm/apps/common/command.h"
+#include "apps/common/command.h"
 
 namespace blalm {
 

@@ -1,11 +1,11 @@
-#include "blalm/apps/tokenize/summary.h"
+#include "apps/tokenize/summary.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
 
-#include "blalm/apps/common/left_out.h"
+#include "apps/common/left_out.h"
 
 namespace blalm {
 namespace {

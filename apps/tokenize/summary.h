@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "blalm/apps/common/prepared_data.h"
+#include "apps/common/prepared_data.h"
 
 namespace blalm {
 

@@ -5,14 +5,14 @@
 #include <chrono>
 #include <iterator>
 
-#include "blalm/apps/common/command.h"
-#include "blalm/apps/common/options.h"
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/prepared_data.h"
-#include "blalm/apps/common/settings.h"
-#include "blalm/apps/common/signals.h"
-#include "blalm/apps/tokenize/summary.h"
-#include "blalm/core/error.h"
+#include "apps/common/command.h"
+#include "apps/common/options.h"
+#include "apps/common/output.h"
+#include "apps/common/prepared_data.h"
+#include "apps/common/settings.h"
+#include "apps/common/signals.h"
+#include "apps/tokenize/summary.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -1,4 +1,4 @@
-#include "blalm/apps/train/automatic.h"
+#include "apps/train/automatic.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,8 +8,8 @@
 #include <cmath>
 #include <vector>
 
-#include "blalm/apps/common/gradients.h"
-#include "blalm/apps/common/progress.h"
+#include "apps/common/gradients.h"
+#include "apps/common/progress.h"
 
 namespace blalm {
 namespace {

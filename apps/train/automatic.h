@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "blalm/apps/train/run_config.h"
+#include "apps/common/run_config.h"
 
 namespace blalm {
 

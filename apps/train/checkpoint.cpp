@@ -1,4 +1,4 @@
-#include "blalm/apps/train/checkpoint.h"
+#include "apps/train/checkpoint.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,17 +15,17 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "blalm/apps/train/checkpoint_room.h"
-#include "blalm/core/error.h"
-#include "blalm/core/utf8.h"
-#include "blalm/data/fingerprint.h"
-#include "blalm/data/tokenizer/json_field.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/json_text.h"
-#include "blalm/io/mapped_file.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/models/model_folder.h"
-#include "blalm/optim/real.h"
+#include "apps/train/checkpoint_room.h"
+#include "data/shards/fingerprint.h"
+#include "engine/core/error.h"
+#include "engine/core/utf8.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/json_field.h"
+#include "engine/io/json_text.h"
+#include "engine/io/mapped_file.h"
+#include "engine/io/safetensors.h"
+#include "models/model_folder.h"
+#include "optim/real.h"
 
 namespace blalm {
 namespace {

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/common/tokenizer_files.h"
-#include "blalm/data/loader.h"
-#include "blalm/models/language_model.h"
-#include "blalm/optim/optimizer.h"
+#include "apps/common/tokenizer_files.h"
+#include "data/shards/loader.h"
+#include "models/language_model.h"
+#include "optim/optimizer.h"
 
 namespace blalm {
 

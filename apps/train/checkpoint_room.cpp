@@ -1,11 +1,11 @@
-#include "blalm/apps/train/checkpoint_room.h"
+#include "apps/train/checkpoint_room.h"
 
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <optional>
 
-#include "blalm/models/language_model.h"
-#include "blalm/optim/optimizer.h"
+#include "models/language_model.h"
+#include "optim/optimizer.h"
 
 namespace blalm {
 

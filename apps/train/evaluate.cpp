@@ -1,11 +1,11 @@
-#include "blalm/apps/train/evaluate.h"
+#include "apps/train/evaluate.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "blalm/core/number.h"
-#include "blalm/data/loader.h"
+#include "data/shards/loader.h"
+#include "engine/core/number.h"
 
 namespace blalm {
 

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "blalm/data/token_data.h"
-#include "blalm/models/language_model.h"
+#include "data/shards/token_data.h"
+#include "models/language_model.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/train/event_file.h"
+#include "apps/train/event_file.h"
 
 #include <fmt/format.h>
 
@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

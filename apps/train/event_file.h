@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "blalm/apps/common/append_file.h"
-#include "blalm/core/tensor.h"
+#include "apps/common/append_file.h"
+#include "engine/core/tensor.h"
 
 namespace blalm {
 

@@ -1,15 +1,15 @@
-#include "blalm/apps/train/initial_model.h"
+#include "apps/train/initial_model.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
 
-#include "blalm/apps/common/folders.h"
-#include "blalm/core/error.h"
-#include "blalm/data/prepared.h"
-#include "blalm/data/text_encoder.h"
-#include "blalm/models/model_folder.h"
+#include "apps/common/folders.h"
+#include "data/shards/prepared.h"
+#include "data/shards/text_encoder.h"
+#include "engine/core/error.h"
+#include "models/model_folder.h"
 
 namespace blalm {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "blalm/apps/common/settings.h"
-#include "blalm/apps/train/run_config.h"
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "apps/common/run_config.h"
+#include "apps/common/settings.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace blalm {
 

@@ -1,12 +1,12 @@
-#include "blalm/apps/train/memory.h"
+#include "apps/train/memory.h"
 
 #include <fmt/format.h>
 
-#include "blalm/apps/common/gradients.h"
-#include "blalm/apps/common/machine.h"
-#include "blalm/apps/common/progress.h"
-#include "blalm/core/error.h"
-#include "blalm/models/language_model.h"
+#include "apps/common/gradients.h"
+#include "apps/common/machine.h"
+#include "apps/common/progress.h"
+#include "engine/core/error.h"
+#include "models/language_model.h"
 
 namespace blalm {
 

@@ -1,7 +1,7 @@
 // Whether a run can fit into this machine at all.
 #pragma once
 
-#include "blalm/apps/train/run_config.h"
+#include "apps/common/run_config.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/train/metrics.h"
+#include "apps/train/metrics.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "blalm/core/number.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/mapped_file.h"
+#include "engine/core/number.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/mapped_file.h"
 
 namespace blalm {
 namespace {

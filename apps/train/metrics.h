@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "blalm/apps/common/append_file.h"
+#include "apps/common/append_file.h"
 
 namespace blalm {
 

@@ -1,11 +1,11 @@
-#include "blalm/apps/train/prepared_settings.h"
+#include "apps/train/prepared_settings.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "blalm/core/error.h"
-#include "blalm/data/prepared.h"
+#include "data/shards/prepared.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "blalm/apps/common/settings.h"
-#include "blalm/apps/train/run_config.h"
+#include "apps/common/run_config.h"
+#include "apps/common/settings.h"
 
 namespace blalm {
 

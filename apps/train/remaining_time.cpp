@@ -1,4 +1,4 @@
-#include "blalm/apps/train/remaining_time.h"
+#include "apps/train/remaining_time.h"
 
 #include <limits>
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/train/resume.h"
+#include "apps/train/resume.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <charconv>
 
-#include "blalm/core/error.h"
-#include "blalm/data/prepared.h"
-#include "blalm/data/sources.h"
-#include "blalm/optim/schedule.h"
+#include "data/shards/prepared.h"
+#include "data/text/sources.h"
+#include "engine/core/error.h"
+#include "optim/schedule.h"
 
 namespace blalm {
 namespace {

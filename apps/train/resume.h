@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "blalm/apps/common/prepared_data.h"
-#include "blalm/apps/common/settings.h"
-#include "blalm/apps/train/run_folder.h"
+#include "apps/common/prepared_data.h"
+#include "apps/common/settings.h"
+#include "apps/train/run_folder.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/train/run.h"
+#include "apps/train/run.h"
 
 #include <fmt/format.h>
 
@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/signals.h"
-#include "blalm/apps/generate/generator.h"
-#include "blalm/apps/generate/prompt.h"
-#include "blalm/apps/generate/text_rules.h"
-#include "blalm/core/error.h"
-#include "blalm/core/number.h"
-#include "blalm/core/parallel.h"
+#include "apps/common/generation/generator.h"
+#include "apps/common/generation/prompt.h"
+#include "apps/common/generation/text_rules.h"
+#include "apps/common/output.h"
+#include "apps/common/signals.h"
+#include "engine/core/error.h"
+#include "engine/core/number.h"
+#include "engine/core/parallel.h"
 
 namespace blalm {
 namespace {

@@ -5,12 +5,12 @@
 #include <optional>
 #include <string>
 
-#include "blalm/apps/common/processor_wait.h"
-#include "blalm/apps/common/progress.h"
-#include "blalm/apps/train/event_file.h"
-#include "blalm/apps/train/run_folder.h"
-#include "blalm/apps/train/trainer.h"
-#include "blalm/core/error.h"
+#include "apps/common/processor_wait.h"
+#include "apps/common/progress.h"
+#include "apps/train/event_file.h"
+#include "apps/train/run_folder.h"
+#include "apps/train/trainer.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

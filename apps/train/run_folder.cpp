@@ -1,4 +1,4 @@
-#include "blalm/apps/train/run_folder.h"
+#include "apps/train/run_folder.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -12,15 +12,15 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/apps/common/append_file.h"
-#include "blalm/apps/common/machine.h"
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/core/utf8.h"
-#include "blalm/data/sources.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/json_text.h"
-#include "blalm/io/mapped_file.h"
+#include "apps/common/append_file.h"
+#include "apps/common/machine.h"
+#include "data/text/sources.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
+#include "engine/core/utf8.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/json_text.h"
+#include "engine/io/mapped_file.h"
 
 namespace blalm {
 namespace {

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "blalm/apps/train/run_config.h"
-#include "blalm/apps/train/trainer.h"
-#include "blalm/io/owned_folder.h"
+#include "apps/common/run_config.h"
+#include "apps/train/trainer.h"
+#include "engine/io/owned_folder.h"
 
 namespace blalm {
 

@@ -5,22 +5,22 @@
 #include <algorithm>
 #include <ctime>
 
-#include "blalm/apps/common/command.h"
-#include "blalm/apps/common/folders.h"
-#include "blalm/apps/common/left_out.h"
-#include "blalm/apps/common/options.h"
-#include "blalm/apps/common/output.h"
-#include "blalm/apps/common/prepared_data.h"
-#include "blalm/apps/common/signals.h"
-#include "blalm/apps/train/automatic.h"
-#include "blalm/apps/train/initial_model.h"
-#include "blalm/apps/train/memory.h"
-#include "blalm/apps/train/prepared_settings.h"
-#include "blalm/apps/train/resume.h"
-#include "blalm/apps/train/run.h"
-#include "blalm/core/making.h"
-#include "blalm/core/parallel.h"
-#include "blalm/data/samples.h"
+#include "apps/common/command.h"
+#include "apps/common/folders.h"
+#include "apps/common/left_out.h"
+#include "apps/common/options.h"
+#include "apps/common/output.h"
+#include "apps/common/prepared_data.h"
+#include "apps/common/signals.h"
+#include "apps/train/automatic.h"
+#include "apps/train/initial_model.h"
+#include "apps/train/memory.h"
+#include "apps/train/prepared_settings.h"
+#include "apps/train/resume.h"
+#include "apps/train/run.h"
+#include "data/text/samples.h"
+#include "engine/core/making.h"
+#include "engine/core/parallel.h"
 
 namespace blalm {
 namespace {

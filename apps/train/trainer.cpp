@@ -1,4 +1,4 @@
-#include "blalm/apps/train/trainer.h"
+#include "apps/train/trainer.h"
 
 #include <fmt/format.h>
 
@@ -7,15 +7,15 @@
 #include <cmath>
 #include <iterator>
 
-#include "blalm/apps/common/gradients.h"
-#include "blalm/apps/train/checkpoint_room.h"
-#include "blalm/core/error.h"
-#include "blalm/data/milestones.h"
-#include "blalm/data/prepared.h"
-#include "blalm/data/text_encoder.h"
-#include "blalm/inspect/anomaly.h"
-#include "blalm/models/model_folder.h"
-#include "blalm/optim/schedule.h"
+#include "apps/common/gradients.h"
+#include "apps/train/checkpoint_room.h"
+#include "apps/train/milestones.h"
+#include "data/shards/prepared.h"
+#include "data/shards/text_encoder.h"
+#include "engine/core/error.h"
+#include "engine/inspect/anomaly.h"
+#include "models/model_folder.h"
+#include "optim/schedule.h"
 
 namespace blalm {
 namespace {

@@ -10,15 +10,15 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/apps/train/checkpoint.h"
-#include "blalm/apps/train/evaluate.h"
-#include "blalm/apps/train/metrics.h"
-#include "blalm/apps/train/remaining_time.h"
-#include "blalm/apps/train/run_config.h"
-#include "blalm/apps/train/validation_plan.h"
-#include "blalm/data/loader.h"
-#include "blalm/data/tokenizer/tokenizer.h"
-#include "blalm/optim/optimizer.h"
+#include "apps/common/run_config.h"
+#include "apps/train/checkpoint.h"
+#include "apps/train/evaluate.h"
+#include "apps/train/metrics.h"
+#include "apps/train/remaining_time.h"
+#include "apps/train/validation_plan.h"
+#include "data/shards/loader.h"
+#include "data/tokenizer/tokenizer.h"
+#include "optim/optimizer.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/apps/train/validation_plan.h"
+#include "apps/train/validation_plan.h"
 
 #include <algorithm>
 #include <cmath>

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "blalm/core/fields.h"
+#include "engine/core/fields.h"
 
 namespace blalm {
 

@@ -1,9 +1,9 @@
-#include "blalm/data/tokenizer/added_tokens.h"
+#include "data/tokenizer/added_tokens.h"
 
 #include <algorithm>
 #include <cassert>
 
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
 
 namespace blalm {
 namespace {

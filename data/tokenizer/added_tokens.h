@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/pair_map.h"
+#include "data/tokenizer/pair_map.h"
 
 namespace blalm {
 

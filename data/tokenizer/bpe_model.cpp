@@ -1,11 +1,11 @@
-#include "blalm/data/tokenizer/bpe_model.h"
+#include "data/tokenizer/bpe_model.h"
 
 #include <algorithm>
 #include <cassert>
 #include <functional>
 #include <utility>
 
-#include "blalm/data/tokenizer/byte_level.h"
+#include "data/tokenizer/byte_level.h"
 
 namespace blalm {
 

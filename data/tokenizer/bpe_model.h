@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/pair_map.h"
-#include "blalm/data/tokenizer/vocabulary.h"
+#include "data/tokenizer/pair_map.h"
+#include "data/tokenizer/vocabulary.h"
 
 namespace blalm {
 

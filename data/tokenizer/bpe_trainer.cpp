@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/bpe_trainer.h"
+#include "data/tokenizer/bpe_trainer.h"
 
 #include <fmt/format.h>
 
@@ -7,11 +7,11 @@
 #include <mutex>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/data/tokenizer/byte_level.h"
-#include "blalm/data/tokenizer/merge_learner.h"
-#include "blalm/data/tokenizer/tokenizer_parts.h"
+#include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/merge_learner.h"
+#include "data/tokenizer/tokenizer_parts.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
 
 namespace blalm {
 namespace {

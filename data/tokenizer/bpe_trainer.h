@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/tokenizer.h"
-#include "blalm/data/tokenizer/word_counts.h"
+#include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer/word_counts.h"
 
 namespace blalm {
 

@@ -1,9 +1,9 @@
-#include "blalm/data/tokenizer/byte_level.h"
+#include "data/tokenizer/byte_level.h"
 
 #include <array>
 #include <cstddef>
 
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
 
 namespace blalm::byte_level {
 namespace {

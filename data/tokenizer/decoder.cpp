@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/decoder.h"
+#include "data/tokenizer/decoder.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <cassert>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/limits.h"
+#include "data/tokenizer/limits.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

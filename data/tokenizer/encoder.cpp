@@ -1,9 +1,9 @@
-#include "blalm/data/tokenizer/encoder.h"
+#include "data/tokenizer/encoder.h"
 
 #include <algorithm>
 
-#include "blalm/data/tokenizer/tokenizer.h"
-#include "blalm/data/tokenizer/tokenizer_parts.h"
+#include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer/tokenizer_parts.h"
 
 namespace blalm {
 namespace {

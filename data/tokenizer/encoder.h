@@ -6,11 +6,11 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/bpe_model.h"
-#include "blalm/data/tokenizer/encoding.h"
-#include "blalm/data/tokenizer/normalizer.h"
-#include "blalm/data/tokenizer/pretokenizer.h"
-#include "blalm/data/tokenizer/word_cache.h"
+#include "data/tokenizer/bpe_model.h"
+#include "data/tokenizer/encoding.h"
+#include "data/tokenizer/normalizer.h"
+#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/word_cache.h"
 
 namespace blalm {
 

@@ -5,11 +5,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include "blalm/core/utf8.h"
-#include "blalm/data/tokenizer/byte_level.h"
-#include "blalm/data/tokenizer/json_field.h"
-#include "blalm/data/tokenizer/tokenizer_parts.h"
-#include "blalm/io/json_text.h"
+#include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/tokenizer_parts.h"
+#include "engine/core/utf8.h"
+#include "engine/io/json_field.h"
+#include "engine/io/json_text.h"
 
 namespace blalm {
 namespace {

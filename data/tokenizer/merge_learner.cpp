@@ -1,11 +1,11 @@
-#include "blalm/data/tokenizer/merge_learner.h"
+#include "data/tokenizer/merge_learner.h"
 
 #include <algorithm>
 #include <cassert>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/byte_level.h"
+#include "data/tokenizer/byte_level.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

@@ -6,10 +6,10 @@
 #include <queue>
 #include <vector>
 
-#include "blalm/data/tokenizer/bpe_model.h"
-#include "blalm/data/tokenizer/pair_map.h"
-#include "blalm/data/tokenizer/vocabulary.h"
-#include "blalm/data/tokenizer/word_counts.h"
+#include "data/tokenizer/bpe_model.h"
+#include "data/tokenizer/pair_map.h"
+#include "data/tokenizer/vocabulary.h"
+#include "data/tokenizer/word_counts.h"
 
 namespace blalm {
 

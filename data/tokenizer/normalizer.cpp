@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/normalizer.h"
+#include "data/tokenizer/normalizer.h"
 
 #include <fmt/format.h>
 #include <utf8proc.h>
@@ -8,9 +8,9 @@
 #include <new>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/limits.h"
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
+#include "data/tokenizer/limits.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/data/tokenizer/encoding.h"
-#include "blalm/data/tokenizer/regex.h"
+#include "data/tokenizer/encoding.h"
+#include "data/tokenizer/regex.h"
 
 namespace blalm {
 

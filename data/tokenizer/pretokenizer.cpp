@@ -1,9 +1,9 @@
-#include "blalm/data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/pretokenizer.h"
 
 #include <utility>
 
-#include "blalm/data/tokenizer/byte_level.h"
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
+#include "data/tokenizer/byte_level.h"
 
 namespace blalm {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/regex.h"
+#include "data/tokenizer/regex.h"
 
 namespace blalm {
 

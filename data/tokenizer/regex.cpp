@@ -1,5 +1,5 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "blalm/data/tokenizer/regex.h"
+#include "data/tokenizer/regex.h"
 
 #include <fmt/format.h>
 #include <oniguruma.h>
@@ -13,10 +13,10 @@
 #include <new>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/limits.h"
-#include "blalm/data/tokenizer/regex_translation.h"
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
+#include "data/tokenizer/limits.h"
+#include "data/tokenizer/regex_translation.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
 
 struct pcre2_real_code_8;
 struct pcre2_real_jit_stack_8;

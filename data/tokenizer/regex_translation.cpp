@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/regex_translation.h"
+#include "data/tokenizer/regex_translation.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <iterator>
 
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
 
 namespace blalm {
 namespace {

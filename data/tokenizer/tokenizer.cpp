@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -6,12 +6,12 @@
 #include <mutex>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/encoder.h"
-#include "blalm/data/tokenizer/tokenizer_parts.h"
-#include "blalm/data/tokenizer/utf8.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/mapped_file.h"
+#include "data/text/character_class.h"
+#include "data/tokenizer/encoder.h"
+#include "data/tokenizer/tokenizer_parts.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/mapped_file.h"
 
 namespace blalm {
 

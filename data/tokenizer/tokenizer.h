@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/decoder.h"
-#include "blalm/data/tokenizer/encoding.h"
+#include "data/tokenizer/decoder.h"
+#include "data/tokenizer/encoding.h"
 
 namespace blalm {
 

@@ -6,12 +6,12 @@
 #include <optional>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/json_field.h"
-#include "blalm/data/tokenizer/limits.h"
-#include "blalm/data/tokenizer/tokenizer_parts.h"
-#include "blalm/data/tokenizer/utf8.h"
-#include "blalm/io/json_text.h"
+#include "data/text/character_class.h"
+#include "data/tokenizer/limits.h"
+#include "data/tokenizer/tokenizer_parts.h"
+#include "engine/core/error.h"
+#include "engine/io/json_field.h"
+#include "engine/io/json_text.h"
 
 namespace blalm {
 namespace {

@@ -3,12 +3,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "blalm/data/tokenizer/byte_level.h"
-#include "blalm/data/tokenizer/json_field.h"
-#include "blalm/data/tokenizer/limits.h"
-#include "blalm/data/tokenizer/tokenizer_parts.h"
-#include "blalm/data/tokenizer/utf8.h"
-#include "blalm/io/json_text.h"
+#include "data/text/character_class.h"
+#include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/limits.h"
+#include "data/tokenizer/tokenizer_parts.h"
+#include "engine/io/json_field.h"
+#include "engine/io/json_text.h"
 
 namespace blalm {
 namespace {

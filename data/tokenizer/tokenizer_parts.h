@@ -7,12 +7,12 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/added_tokens.h"
-#include "blalm/data/tokenizer/bpe_model.h"
-#include "blalm/data/tokenizer/decoder.h"
-#include "blalm/data/tokenizer/normalizer.h"
-#include "blalm/data/tokenizer/pretokenizer.h"
-#include "blalm/data/tokenizer/vocabulary.h"
+#include "data/tokenizer/added_tokens.h"
+#include "data/tokenizer/bpe_model.h"
+#include "data/tokenizer/decoder.h"
+#include "data/tokenizer/normalizer.h"
+#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/vocabulary.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/vocabulary.h"
+#include "data/tokenizer/vocabulary.h"
 
 #include <cassert>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/word_cache.h"
+#include "data/tokenizer/word_cache.h"
 
 #include <xxhash.h>
 

@@ -1,10 +1,10 @@
-#include "blalm/data/tokenizer/word_counts.h"
+#include "data/tokenizer/word_counts.h"
 
 #include <xxhash.h>
 
 #include <limits>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

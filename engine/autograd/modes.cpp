@@ -1,6 +1,6 @@
-#include "blalm/autograd/modes.h"
+#include "engine/autograd/modes.h"
 
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 namespace blalm {
 namespace {

@@ -1,13 +1,13 @@
-#include "blalm/autograd/op.h"
+#include "engine/autograd/op.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cassert>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/core/error.h"
-#include "blalm/kernels/accumulate.h"
+#include "engine/autograd/modes.h"
+#include "engine/core/error.h"
+#include "engine/kernels/accumulate.h"
 
 namespace blalm {
 Op::Op(std::string_view name, std::span<const Var> inputs, Location where)

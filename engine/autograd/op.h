@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 namespace blalm {
 

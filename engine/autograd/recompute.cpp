@@ -1,12 +1,12 @@
-#include "blalm/autograd/recompute.h"
+#include "engine/autograd/recompute.h"
 
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
+#include "engine/autograd/modes.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

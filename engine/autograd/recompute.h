@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <chrono>
 #include <unordered_set>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/kernels/accumulate.h"
+#include "engine/autograd/modes.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/kernels/accumulate.h"
 
 namespace blalm {
 namespace {

@@ -14,9 +14,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "blalm/autograd/parameter.h"
-#include "blalm/autograd/var.h"
-#include "blalm/core/rng.h"
+#include "engine/autograd/var.h"
+#include "engine/core/parameter.h"
+#include "engine/core/rng.h"
 
 namespace blalm {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 namespace blalm {
 

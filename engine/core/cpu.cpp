@@ -1,4 +1,4 @@
-#include "blalm/core/cpu.h"
+#include "engine/core/cpu.h"
 
 #include <sched.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "blalm/core/cpu_quota.h"
+#include "engine/core/cpu_quota.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>

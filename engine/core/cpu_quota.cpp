@@ -1,4 +1,4 @@
-#include "blalm/core/cpu_quota.h"
+#include "engine/core/cpu_quota.h"
 
 #include <algorithm>
 #include <charconv>

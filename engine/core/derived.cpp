@@ -1,4 +1,4 @@
-#include "blalm/core/derived.h"
+#include "engine/core/derived.h"
 
 #include <mutex>
 #include <vector>

@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/core/dtype.h"
+#include "engine/core/dtype.h"
 
 namespace blalm {
 

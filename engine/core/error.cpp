@@ -1,8 +1,8 @@
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 #include <fmt/format.h>
 
-#include "blalm/core/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace blalm {
 

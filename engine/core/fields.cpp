@@ -1,4 +1,4 @@
-#include "blalm/core/fields.h"
+#include "engine/core/fields.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,7 +9,7 @@
 #include <iterator>
 #include <optional>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -1,8 +1,8 @@
-#include "blalm/core/making.h"
+#include "engine/core/making.h"
 
 #include <fmt/format.h>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

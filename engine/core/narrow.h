@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "blalm/core/dtype.h"
+#include "engine/core/dtype.h"
 
 #ifdef __AVX512BF16__
 #include <immintrin.h>

@@ -1,4 +1,4 @@
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -7,8 +7,8 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "blalm/core/cpu.h"
-#include "blalm/core/error.h"
+#include "engine/core/cpu.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

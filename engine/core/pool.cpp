@@ -1,4 +1,4 @@
-#include "blalm/core/pool.h"
+#include "engine/core/pool.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -13,9 +13,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/core/heap.h"
-#include "blalm/core/parallel.h"
+#include "engine/core/error.h"
+#include "engine/core/heap.h"
+#include "engine/core/parallel.h"
 
 namespace blalm {
 namespace {

@@ -1,4 +1,4 @@
-#include "blalm/core/rng.h"
+#include "engine/core/rng.h"
 
 #include <cmath>
 #include <numbers>

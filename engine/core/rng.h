@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 namespace blalm {
 

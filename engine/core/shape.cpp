@@ -1,11 +1,11 @@
-#include "blalm/core/shape.h"
+#include "engine/core/shape.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

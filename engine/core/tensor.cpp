@@ -1,4 +1,4 @@
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,9 +6,9 @@
 #include <cstring>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/core/narrow.h"
-#include "blalm/core/parallel.h"
+#include "engine/core/error.h"
+#include "engine/core/narrow.h"
+#include "engine/core/parallel.h"
 
 namespace blalm {
 namespace {

@@ -7,9 +7,9 @@
 #include <span>
 #include <string>
 
-#include "blalm/core/dtype.h"
-#include "blalm/core/pool.h"
-#include "blalm/core/shape.h"
+#include "engine/core/dtype.h"
+#include "engine/core/pool.h"
+#include "engine/core/shape.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/core/utf8.h"
+#include "engine/core/utf8.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "blalm/inspect/anomaly.h"
+#include "engine/inspect/anomaly.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 
-#include "blalm/core/error.h"
-#include "blalm/core/number.h"
+#include "engine/core/error.h"
+#include "engine/core/number.h"
 
 namespace blalm::inspect {
 namespace {

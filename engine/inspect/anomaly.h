@@ -1,7 +1,7 @@
 // Stops at the first number that is not finite, and tells where it came from.
 #pragma once
 
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 namespace blalm::inspect {
 

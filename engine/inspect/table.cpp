@@ -1,4 +1,4 @@
-#include "blalm/inspect/table.h"
+#include "engine/inspect/table.h"
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 namespace blalm::inspect {
 

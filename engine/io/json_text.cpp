@@ -1,4 +1,4 @@
-#include "blalm/io/json_text.h"
+#include "engine/io/json_text.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/core/making.h"
-#include "blalm/core/utf8.h"
+#include "engine/core/error.h"
+#include "engine/core/making.h"
+#include "engine/core/utf8.h"
 
 namespace blalm {
 namespace {

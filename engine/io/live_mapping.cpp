@@ -1,4 +1,4 @@
-#include "blalm/io/live_mapping.h"
+#include "engine/io/live_mapping.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <mutex>
 #include <string>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 

@@ -1,10 +1,10 @@
-#include "blalm/io/mapped_file.h"
+#include "engine/io/mapped_file.h"
 
 #include <sys/mman.h>
 
 #include <utility>
 
-#include "blalm/io/input_file.h"
+#include "engine/io/input_file.h"
 
 namespace blalm {
 

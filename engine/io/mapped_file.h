@@ -8,7 +8,7 @@
 #include <span>
 #include <string_view>
 
-#include "blalm/io/live_mapping.h"
+#include "engine/io/live_mapping.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/io/owned_folder.h"
+#include "engine/io/owned_folder.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/io/atomic_file.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
 
 namespace blalm {
 namespace {

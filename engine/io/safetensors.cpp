@@ -1,12 +1,12 @@
-#include "blalm/io/safetensors.h"
+#include "engine/io/safetensors.h"
 
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/io/safetensors_dtype.h"
-#include "blalm/io/safetensors_header.h"
+#include "engine/core/error.h"
+#include "engine/io/safetensors_dtype.h"
+#include "engine/io/safetensors_header.h"
 
 namespace blalm {
 

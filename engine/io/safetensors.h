@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/core/tensor.h"
-#include "blalm/io/mapped_file.h"
+#include "engine/core/tensor.h"
+#include "engine/io/mapped_file.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/io/safetensors_dtype.h"
+#include "engine/io/safetensors_dtype.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <limits>
 #include <utility>
 
-#include "blalm/io/safetensors_header.h"
+#include "engine/io/safetensors_header.h"
 
 namespace blalm::safetensors {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 namespace blalm::safetensors {
 

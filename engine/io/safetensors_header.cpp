@@ -1,4 +1,4 @@
-#include "blalm/io/safetensors_header.h"
+#include "engine/io/safetensors_header.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/core/utf8.h"
-#include "blalm/io/json_text.h"
-#include "blalm/io/safetensors_dtype.h"
+#include "engine/core/error.h"
+#include "engine/core/utf8.h"
+#include "engine/io/json_text.h"
+#include "engine/io/safetensors_dtype.h"
 
 namespace blalm::safetensors {
 namespace {

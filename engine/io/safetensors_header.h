@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "blalm/io/safetensors.h"
+#include "engine/io/safetensors.h"
 
 namespace blalm::safetensors {
 

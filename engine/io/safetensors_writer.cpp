@@ -6,11 +6,11 @@
 #include <span>
 #include <utility>
 
-#include "blalm/core/error.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/io/safetensors_dtype.h"
-#include "blalm/io/safetensors_header.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/safetensors.h"
+#include "engine/io/safetensors_dtype.h"
+#include "engine/io/safetensors_header.h"
 
 namespace blalm {
 namespace {

@@ -1,8 +1,8 @@
 // into += from, element by element. The dtypes may differ (bf16 gradients are summed into f32).
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 

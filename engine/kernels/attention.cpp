@@ -1,23 +1,6 @@
-#include "blalm/kernels/attention.h"
+#include "engine/kernels/attention.h"
 
 namespace blalm::kernels {
-
-using tiles::Unit;
-
-const Kernel<AttentionArgs> attention{
-    "attention",
-    {{"amx:bf16", tiles::no_amx, tiles::declines_attention, tiles::on<Unit::amx, tiles::attention>},
-     {"avx512:bf16", tiles::no_avx512, tiles::declines_attention, tiles::on<Unit::avx512, tiles::attention>},
-     {"eigen", always, eigen::declines_attention, eigen::attention},
-     {"reference", always, accepts_all<AttentionArgs>, reference::attention}}};
-const Kernel<AttentionBackwardArgs> attention_backward{
-    "attention_backward",
-    {{"amx:bf16", tiles::no_amx, tiles::declines_attention_backward, tiles::on<Unit::amx, tiles::attention_backward>},
-     {"avx512:bf16", tiles::no_avx512, tiles::declines_attention_backward,
-      tiles::on<Unit::avx512, tiles::attention_backward>},
-     {"eigen", always, eigen::declines_attention_backward, eigen::attention_backward},
-     {"reference", always, accepts_all<AttentionBackwardArgs>, reference::attention_backward}}};
-
 namespace {
 
 // 1 + 2 + … + n; 0 for n <= 0.

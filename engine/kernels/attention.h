@@ -3,9 +3,8 @@
 
 #include <algorithm>
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/kernels/tiles/unit.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -70,22 +69,5 @@ struct AttentionSizes {
 
 // Visible (query, key) pairs of one head, for queries at [first, first + queries).
 std::int64_t visible_pairs(const Band& band, std::int64_t first, std::int64_t queries);
-
-namespace reference {
-void attention(const AttentionArgs&);
-void attention_backward(const AttentionBackwardArgs&);
-}  // namespace reference
-namespace eigen {
-Reason declines_attention(const AttentionArgs&);
-void attention(const AttentionArgs&);
-Reason declines_attention_backward(const AttentionBackwardArgs&);
-void attention_backward(const AttentionBackwardArgs&);
-}  // namespace eigen
-namespace tiles {
-Reason declines_attention(const AttentionArgs&);
-void attention(const AttentionArgs&, Unit);
-Reason declines_attention_backward(const AttentionBackwardArgs&);
-void attention_backward(const AttentionBackwardArgs&, Unit);
-}  // namespace tiles
 
 }  // namespace blalm::kernels

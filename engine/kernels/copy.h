@@ -1,8 +1,8 @@
 // Moving blocks between tensors: what concat, slice, split and repeat_heads and their gradients are made of.
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -21,10 +21,5 @@ struct CopyArgs {
   bool add = false;
 };
 extern const Kernel<CopyArgs> copy;
-
-namespace reference {
-Reason declines_copy(const CopyArgs&);
-void copy(const CopyArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

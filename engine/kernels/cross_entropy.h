@@ -1,9 +1,8 @@
 // Softmax and negative log-likelihood of rows of logits (spec §3.4).
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/kernels/tiles/unit.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -35,19 +34,5 @@ struct HeadLossArgs {
   bool add_dw;
 };
 extern const Kernel<HeadLossArgs> head_loss;
-
-namespace reference {
-void cross_entropy(const CrossEntropyArgs&);
-void cross_entropy_backward(const CrossEntropyBackwardArgs&);
-}  // namespace reference
-
-namespace product {
-void head_loss(const HeadLossArgs&);  // through linear and cross_entropy, whose own lists choose
-}  // namespace product
-
-namespace tiles {
-Reason declines_head_loss(const HeadLossArgs&);
-void head_loss(const HeadLossArgs&, Unit);
-}  // namespace tiles
 
 }  // namespace blalm::kernels

@@ -1,9 +1,9 @@
 // Dropout.
 #pragma once
 
-#include "blalm/core/rng.h"
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/rng.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -16,9 +16,5 @@ struct DropoutArgs {
   double scale;
 };
 extern const Kernel<DropoutArgs> dropout;
-
-namespace reference {
-void dropout(const DropoutArgs&);
-}
 
 }  // namespace blalm::kernels

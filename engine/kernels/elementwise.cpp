@@ -1,4 +1,4 @@
-#include "blalm/kernels/elementwise.h"
+#include "engine/kernels/elementwise.h"
 
 namespace blalm::kernels {
 
@@ -25,10 +25,5 @@ bool derivative_of_output(Unary f) {
     default: return false;
   }
 }
-
-const Kernel<UnaryArgs> unary{"unary", {{"reference", always, accepts_all<UnaryArgs>, reference::unary}}};
-const Kernel<UnaryBackwardArgs> unary_backward{
-    "unary_backward", {{"reference", always, accepts_all<UnaryBackwardArgs>, reference::unary_backward}}};
-const Kernel<BinaryArgs> binary{"binary", {{"reference", always, accepts_all<BinaryArgs>, reference::binary}}};
 
 }  // namespace blalm::kernels

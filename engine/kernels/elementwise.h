@@ -3,8 +3,8 @@
 
 #include <string_view>
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -54,11 +54,5 @@ struct BinaryArgs {
   Tensor a, b, y;
 };
 extern const Kernel<BinaryArgs> binary;
-
-namespace reference {
-void unary(const UnaryArgs&);
-void unary_backward(const UnaryBackwardArgs&);
-void binary(const BinaryArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

@@ -1,8 +1,8 @@
 // Rows of a table by their numbers, and the sum of gradients back into it.
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -18,10 +18,5 @@ struct EmbeddingBackwardArgs {
   bool add;
 };
 extern const Kernel<EmbeddingBackwardArgs> embedding_backward;
-
-namespace reference {
-void embedding(const EmbeddingArgs&);
-void embedding_backward(const EmbeddingBackwardArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

@@ -1,8 +1,8 @@
 // Hedgehog feature maps (spec §11.1): features of y [F] are two halves [2F], functions of y and of -y.
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -26,10 +26,5 @@ struct HedgehogBackwardArgs {
   Tensor y, phi, dphi, dy;
 };
 extern const Kernel<HedgehogBackwardArgs> hedgehog_backward;
-
-namespace reference {
-void hedgehog(const HedgehogArgs&);
-void hedgehog_backward(const HedgehogBackwardArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

@@ -1,13 +1,12 @@
-#include "blalm/kernels/kernel.h"
+#include "engine/kernels/kernel.h"
 
 #include <fmt/format.h>
 
 #include <cassert>
 #include <mutex>
 
-#include "blalm/core/error.h"
-#include "blalm/core/fields.h"
-#include "blalm/kernels/registry.h"
+#include "engine/core/error.h"
+#include "engine/core/fields.h"
 
 namespace blalm {
 namespace {

@@ -1,10 +1,5 @@
 // A kernel is an ordered list of implementations of one calculation. The first that does not object runs; each that
-// objects says why. A new backend is a folder and some lines in these lists (design §4).
-//
-//   const Kernel<MatmulArgs> matmul{"matmul", {
-//     {"onednn:bf16", available, declines, run},
-//     {"eigen:f32", …},
-//     {"reference", …}}};
+// objects says why. All lists stand in lists.cpp; a new backend is a folder and some lines there (design §4).
 #pragma once
 
 #include <array>
@@ -16,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 
@@ -84,6 +79,8 @@ class KernelBase {
 
  protected:
   KernelBase(std::string_view name, std::vector<Entry> entries);
+  KernelBase(const KernelBase&) = delete;
+  KernelBase& operator=(const KernelBase&) = delete;
   ~KernelBase() = default;
 
   static constexpr std::size_t kMaxEntries = 12;
@@ -98,6 +95,9 @@ class KernelBase {
   std::unique_ptr<std::atomic<std::int64_t>[]> runs_;
   bool has_onednn_ = false;
 };
+
+// Every kernel of the engine, in the order of lists.cpp: for listings, tests and the check of --kernel.
+const std::vector<const KernelBase*>& all_kernels();
 
 // "Runs everywhere" and "takes anything", for the lists.
 inline Reason always() { return nullptr; }
@@ -119,6 +119,14 @@ class Kernel : public KernelBase {
  public:
   Kernel(std::string_view name, std::initializer_list<Implementation<Args>> list)
       : KernelBase(name, entries_of(list)), list_(list) {}
+  // One of those that all_kernels() gives, `all`.
+  Kernel(std::vector<const KernelBase*>& all, std::string_view name, std::initializer_list<Implementation<Args>> list)
+      : Kernel(name, list) {
+    all.push_back(this);
+  }
+  // The same with one implementation, "reference", which takes everything.
+  Kernel(std::vector<const KernelBase*>& all, std::string_view name, void (*run)(const Args&))
+      : Kernel(all, name, {{"reference", always, accepts_all<Args>, run}}) {}
 
   // Runs the first implementation that does not object; returns its name. Throws KernelDeclined when the policy forces
   // one that declines, ConfigError when all decline.

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "blalm/core/dtype.h"
+#include "engine/core/dtype.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512BF16__)
 #define BLALM_LANES 1

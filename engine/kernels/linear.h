@@ -5,9 +5,8 @@
 
 #include <vector>
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/kernels/tiles/unit.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -44,21 +43,5 @@ struct LinearWeightArgs {
   std::vector<Output> outputs;
 };
 extern const Kernel<LinearWeightArgs> linear_weight;
-
-// The last line of each list: product by product, through kernels::matmul, whose own list chooses.
-namespace product {
-void linear(const LinearArgs&);
-void linear_data(const LinearDataArgs&);
-void linear_weight(const LinearWeightArgs&);
-}  // namespace product
-
-namespace tiles {
-Reason declines_linear(const LinearArgs&);
-Reason declines_linear_data(const LinearDataArgs&);
-Reason declines_linear_weight(const LinearWeightArgs&);
-void linear(const LinearArgs&, Unit);
-void linear_data(const LinearDataArgs&, Unit);
-void linear_weight(const LinearWeightArgs&, Unit);
-}  // namespace tiles
 
 }  // namespace blalm::kernels

@@ -1,8 +1,8 @@
 // Batched matrix product, the operation that nearly all time goes into.
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -42,20 +42,5 @@ extern const Kernel<MatmulArgs> matmul;
 Matrices matrices(const Tensor& t, bool transposed = false);
 // Head h of [B, T, H, D] as matrices [T, D], batched over B (outer) and H (inner).
 Matrices head_matrices(const Tensor& t, bool transposed = false);
-
-namespace reference {
-void matmul(const MatmulArgs&);
-}
-namespace eigen {
-Reason declines_matmul(const MatmulArgs&);
-void matmul(const MatmulArgs&);
-}  // namespace eigen
-namespace onednn {
-Reason unavailable();
-Reason unavailable_bf16();
-Reason declines_matmul_f32(const MatmulArgs&);
-Reason declines_matmul_bf16(const MatmulArgs&);
-void matmul(const MatmulArgs&);
-}  // namespace onednn
 
 }  // namespace blalm::kernels

@@ -7,9 +7,8 @@
 
 #include <cstdint>
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/kernels/tiles/unit.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -66,25 +65,5 @@ struct MlstmSizes {
   std::int64_t heads_a_group() const { return H / G; }
   std::int64_t chunks(std::int64_t chunk) const { return T / chunk + (T % chunk != 0 ? 1 : 0); }
 };
-
-namespace reference {
-void mlstm_recurrent(const MlstmArgs&);
-void mlstm_recurrent_backward(const MlstmBackwardArgs&);
-void mlstm_parallel(const MlstmArgs&);
-void mlstm_parallel_backward(const MlstmBackwardArgs&);
-void mlstm_chunkwise(const MlstmArgs&);
-void mlstm_chunkwise_backward(const MlstmBackwardArgs&);
-}  // namespace reference
-
-namespace eigen {
-void mlstm_recurrent(const MlstmArgs&);
-void mlstm_chunkwise(const MlstmArgs&);
-void mlstm_chunkwise_backward(const MlstmBackwardArgs&);
-}  // namespace eigen
-
-namespace tiles {
-void mlstm_chunkwise(const MlstmArgs&, Unit);
-void mlstm_chunkwise_backward(const MlstmBackwardArgs&, Unit);
-}  // namespace tiles
 
 }  // namespace blalm::kernels

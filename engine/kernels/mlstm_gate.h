@@ -1,8 +1,8 @@
 // The mLSTM's gates before exp and sigmoid (spec §5.1): y = cap tanh((x + bias) / cap).
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -20,10 +20,5 @@ struct MlstmGateBackwardArgs {
   bool add_dbias;
 };
 extern const Kernel<MlstmGateBackwardArgs> mlstm_gate_backward;
-
-namespace reference {
-void mlstm_gate(const MlstmGateArgs&);
-void mlstm_gate_backward(const MlstmGateBackwardArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

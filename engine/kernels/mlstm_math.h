@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "blalm/core/dtype.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/core/dtype.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "blalm/kernels/mlstm.h"
+#include "engine/kernels/mlstm.h"
 
 namespace blalm::kernels {
 

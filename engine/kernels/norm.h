@@ -1,8 +1,8 @@
 // Normalisations over the last axis (spec §4.2, §5.7).
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -69,13 +69,5 @@ struct HeadNormBackwardArgs {
   Tensor dvalue{}, drho{};
 };
 extern const Kernel<HeadNormBackwardArgs> head_norm_backward;
-
-namespace reference {
-void rms_norm(const RmsNormArgs&);
-void rms_norm_again(const RmsNormAgainArgs&);
-void rms_norm_backward(const RmsNormBackwardArgs&);
-void head_norm(const HeadNormArgs&);
-void head_norm_backward(const HeadNormBackwardArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

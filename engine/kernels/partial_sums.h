@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "blalm/core/parallel.h"
-#include "blalm/core/tensor.h"
+#include "engine/core/parallel.h"
+#include "engine/core/tensor.h"
 
 namespace blalm::kernels {
 

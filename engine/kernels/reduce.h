@@ -1,8 +1,8 @@
 // Reductions along one axis.
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -24,10 +24,5 @@ struct CumsumArgs {
   bool reverse;
 };
 extern const Kernel<CumsumArgs> cumsum;
-
-namespace reference {
-void reduce(const ReduceArgs&);
-void cumsum(const CumsumArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

@@ -1,8 +1,8 @@
 // Rotary positions (spec §4.4).
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -14,9 +14,5 @@ struct RopeArgs {
   bool inverse;
 };
 extern const Kernel<RopeArgs> rope;
-
-namespace reference {
-void rope(const RopeArgs&);
-}
 
 }  // namespace blalm::kernels

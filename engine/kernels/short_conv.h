@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -29,10 +29,5 @@ struct ShortConvBackwardArgs {
   bool silu;
 };
 extern const Kernel<ShortConvBackwardArgs> short_conv_backward;
-
-namespace reference {
-void short_conv(const ShortConvArgs&);
-void short_conv_backward(const ShortConvBackwardArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

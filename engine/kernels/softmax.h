@@ -1,8 +1,8 @@
 // Softmax over the last axis.
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -17,10 +17,5 @@ struct SoftmaxBackwardArgs {
   Tensor y, dy, dx;
 };
 extern const Kernel<SoftmaxBackwardArgs> softmax_backward;
-
-namespace reference {
-void softmax(const SoftmaxArgs&);
-void softmax_backward(const SoftmaxBackwardArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

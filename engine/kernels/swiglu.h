@@ -1,8 +1,8 @@
 // SwiGLU (spec §4.3): y = silu(gate) ⊙ up.
 #pragma once
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -18,10 +18,5 @@ struct SwigluBackwardArgs {
   Tensor gate, up, dy, dgate, dup;
 };
 extern const Kernel<SwigluBackwardArgs> swiglu_backward;
-
-namespace reference {
-void swiglu(const SwigluArgs&);
-void swiglu_backward(const SwigluBackwardArgs&);
-}  // namespace reference
 
 }  // namespace blalm::kernels

@@ -3,8 +3,8 @@
 
 #include <array>
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels {
 
@@ -14,9 +14,5 @@ struct TransposeArgs {
   std::array<int, kMaxRank> axes;
 };
 extern const Kernel<TransposeArgs> transpose;
-
-namespace reference {
-void transpose(const TransposeArgs&);
-}
 
 }  // namespace blalm::kernels

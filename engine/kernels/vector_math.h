@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <utility>
 
-#include "blalm/core/dtype.h"
-#include "blalm/core/narrow.h"
-#include "blalm/kernels/lanes.h"
+#include "engine/core/dtype.h"
+#include "engine/core/narrow.h"
+#include "engine/kernels/lanes.h"
 
 namespace blalm::kernels::vec {
 

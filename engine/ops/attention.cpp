@@ -5,17 +5,17 @@
 // Only L and o are kept; the probabilities are computed again. With dP_ts = do_t · v_s and δ_t = do_t · o_t:
 //   dS = P ⊙ (dP - δ)    dq_t = scale Σ_s dS_ts k_s    dk_s = scale Σ_t dS_ts q_t    dv_s = Σ_t P_ts do_t
 // where dk and dv sum over the H / G query heads that share a key head.
-#include "blalm/kernels/attention.h"
+#include "engine/kernels/attention.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <limits>
 
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

@@ -1,8 +1,8 @@
-#include "blalm/ops/check.h"
+#include "engine/ops/check.h"
 
 #include <fmt/format.h>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm::ops {
 

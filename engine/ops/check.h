@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "blalm/autograd/var.h"
+#include "engine/autograd/var.h"
 
 namespace blalm::ops {
 

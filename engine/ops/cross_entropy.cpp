@@ -3,17 +3,17 @@
 //   dz = (softmax(z) - onehot(x)) / n,  0 in rows that are ignored
 // The head fused with it, z = h Wᵀ: a chunk of rows at a time makes its logits, its losses and at once the gradients
 // dh = dz W and dW += dzᵀ h, so that logits never exist as a whole. The backward pass only scales what was kept.
-#include "blalm/kernels/cross_entropy.h"
+#include "engine/kernels/cross_entropy.h"
 
 #include <algorithm>
 #include <string>
 
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/kernels/elementwise.h"
-#include "blalm/kernels/reduce.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/kernels/elementwise.h"
+#include "engine/kernels/reduce.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

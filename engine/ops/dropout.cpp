@@ -1,14 +1,14 @@
 // Dropout with probability p: y = x ⊙ k / (1 - p), k_i = 1 with probability 1 - p, else 0; dx = dy ⊙ k / (1 - p).
 // k_i comes from word i of the tape's random numbers, counted from where they stood, so backward draws it again.
-#include "blalm/kernels/dropout.h"
+#include "engine/kernels/dropout.h"
 
 #include <fmt/format.h>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/modes.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 

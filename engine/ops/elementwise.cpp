@@ -1,12 +1,12 @@
 // Functions of each element.
 //   y = f(x)      dx = dy f'(x)
 //   y = f(a, b)   da = dy ∂f/∂a, db = dy ∂f/∂b, summed over the axes along which an operand was repeated
-#include "blalm/kernels/elementwise.h"
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/kernels/reduce.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/kernels/elementwise.h"
+#include "engine/kernels/reduce.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

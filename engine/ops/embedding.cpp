@@ -1,10 +1,10 @@
 // Embedding: y_i = W[id_i], W [V, d].      dW[v] = Σ_{i: id_i = v} dy_i
-#include "blalm/kernels/embedding.h"
+#include "engine/kernels/embedding.h"
 
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 

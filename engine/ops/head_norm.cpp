@@ -7,10 +7,10 @@
 // With the output gate after it, y = σ(g) ⊙ z, and a second branch s between them (spec §8, §10; modulation.cpp has ρ):
 //   z = w ⊙ x̂ + ρ ⊙ s, or (1 - ρ) ⊙ w ⊙ x̂ + ρ ⊙ s      dg = dy ⊙ z ⊙ σ(g) (1 - σ(g))      dz = σ(g) ⊙ dy
 //   ds = ρ ⊙ dz      dρ = Σ_{b,t} dz ⊙ s, or dz ⊙ (s - w ⊙ x̂)      and dz, or (1 - ρ) ⊙ dz, is the dy of the norm
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/norm.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/modulation.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/norm.h"
+#include "engine/ops/check.h"
+#include "engine/ops/modulation.h"
 
 namespace blalm::ops {
 namespace {

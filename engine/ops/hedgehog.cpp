@@ -5,14 +5,14 @@
 //                                                       φ₂·dφ₂ at the smallest
 // and with their projection, y = x Wᵀ + c. x [B, T, H, D]; W [F, D] for all heads, or [H, F, D], one a head:
 //   dx = dy W      dW = dyᵀ x, over the positions (and heads) that share W      dc = Σ dy
-#include "blalm/kernels/hedgehog.h"
+#include "engine/kernels/hedgehog.h"
 
 #include <fmt/format.h>
 
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/matmul.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/matmul.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

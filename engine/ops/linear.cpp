@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <string>
 
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/linear.h"
-#include "blalm/kernels/reduce.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/linear.h"
+#include "engine/kernels/reduce.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

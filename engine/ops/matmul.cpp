@@ -2,15 +2,15 @@
 //   without transposes:  da = α dc bᵀ        db = α aᵀ dc
 //   a transposed:        da = α b dcᵀ        b transposed:  db = α dcᵀ a
 // In general each gradient is the product of dc with the other operand, transposed so that its shape comes out.
-#include "blalm/kernels/matmul.h"
+#include "engine/kernels/matmul.h"
 
 #include <numeric>
 #include <utility>
 #include <vector>
 
-#include "blalm/autograd/op.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

@@ -21,18 +21,18 @@
 // di, the one nearest zero, takes what the products miss of the rows' sums, which are taken in f64. δ_t is the way
 // through the normaliser, which other implementations drop because a head norm right after it cancels any factor of a
 // position; here windowed attention may be added before that norm, so it is kept.
-#include "blalm/kernels/mlstm.h"
+#include "engine/kernels/mlstm.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <limits>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/modes.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

@@ -2,12 +2,12 @@
 //   dx = dy ⊙ (1 - (y / c)²)      db = Σ_rows dx
 // The input gate's db is a sum of which little is left (ops/mlstm.cpp). Here it is taken in f64 from terms that were
 // never rounded to f32, which is why the bias is this operation's and not the projection's.
-#include "blalm/kernels/mlstm_gate.h"
+#include "engine/kernels/mlstm_gate.h"
 
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 

@@ -6,14 +6,14 @@
 //   dalpha_g = ρ'(alpha_g) Σ_{c of g} dρ_c
 // As an operation of its own it is a composition: models let gated_head_norm (head_norm.cpp) join the branches.
 // ρ' is 1 - ρ² for tanh, ρ(1 - ρ) for sigmoid and convex, 1 for raw, and for clamp 1 inside (0, 1), else 0.
-#include "blalm/ops/modulation.h"
+#include "engine/ops/modulation.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "blalm/kernels/vector_math.h"
-#include "blalm/ops/check.h"
+#include "engine/kernels/vector_math.h"
+#include "engine/ops/check.h"
 
 namespace blalm::ops {
 namespace {

@@ -1,7 +1,7 @@
 // For operations that join two branches with a learned weight (spec §10; formulas in modulation.cpp).
 #pragma once
 
-#include "blalm/ops/ops.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 

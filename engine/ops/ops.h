@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
-#include "blalm/autograd/tape.h"
-#include "blalm/autograd/var.h"
+#include "engine/autograd/tape.h"
+#include "engine/autograd/var.h"
 
 namespace blalm::ops {
 

@@ -2,12 +2,12 @@
 //   sum:    y = Σ_k x_k              dx_k = dy
 //   mean:   y = (1/n) Σ_k x_k        dx_k = dy / n
 //   cumsum: y_k = Σ_{j≤k} x_j        dx_j = Σ_{k≥j} dy_k, the running sum from the other end
-#include "blalm/kernels/reduce.h"
+#include "engine/kernels/reduce.h"
 
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/elementwise.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/elementwise.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

@@ -3,10 +3,10 @@
 // With u = w ⊙ dy:
 //   dx = r (u - x̂ (1 / d) Σ_j u_j x̂_j)   dw = Σ_rows dy ⊙ x̂
 // and with the residual before it, s = x + more: y = norm(s), dx = dmore = ds + the above.
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/norm.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/norm.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 

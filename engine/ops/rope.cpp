@@ -2,7 +2,7 @@
 // φ = (start + t) θ^(-2j/D):
 //   y_j = x_j cos φ - x_{j+D/2} sin φ      y_{j+D/2} = x_{j+D/2} cos φ + x_j sin φ
 // dx is dy turned by -φ.
-#include "blalm/kernels/rope.h"
+#include "engine/kernels/rope.h"
 
 #include <fmt/format.h>
 
@@ -12,11 +12,11 @@
 #include <mutex>
 #include <vector>
 
-#include "blalm/autograd/op.h"
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

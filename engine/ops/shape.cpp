@@ -8,12 +8,12 @@
 
 #include <numeric>
 
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/copy.h"
-#include "blalm/kernels/reduce.h"
-#include "blalm/kernels/transpose.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/copy.h"
+#include "engine/kernels/reduce.h"
+#include "engine/kernels/transpose.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

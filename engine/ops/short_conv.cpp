@@ -4,14 +4,14 @@
 //   dx[b, t, c] = Σ_j w[c, j] dz[b, t + (K-1) - j, c], dz being 0 after the last position
 //   dw[c, j] = Σ_{b,t} dz[b, t, c] x[b, t - (K-1) + j, c]
 // z is not kept: K products bring it back more cheaply than memory would.
-#include "blalm/kernels/short_conv.h"
+#include "engine/kernels/short_conv.h"
 
 #include <fmt/format.h>
 
-#include "blalm/autograd/op.h"
-#include "blalm/kernels/transpose.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/transpose.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 namespace {

@@ -1,11 +1,11 @@
 // Softmax over the last axis, x [..., n]:
 //   y_j = e^(x_j - m) / Σ_i e^(x_i - m)      m = max_i x_i, which cancels and only keeps e^ from overflowing
 //   dx_j = y_j (dy_j - Σ_i y_i dy_i)
-#include "blalm/kernels/softmax.h"
+#include "engine/kernels/softmax.h"
 
-#include "blalm/autograd/op.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 

@@ -1,9 +1,9 @@
 // SwiGLU (spec §4.3), elementwise: y = silu(g) ⊙ u with silu(g) = g σ(g), for gate g and up u of one shape.
 //   dg = dy ⊙ u ⊙ silu'(g), silu'(g) = σ(g) (1 + g (1 - σ(g)))      du = dy ⊙ silu(g)
-#include "blalm/kernels/swiglu.h"
-#include "blalm/autograd/op.h"
-#include "blalm/ops/check.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/op.h"
+#include "engine/kernels/swiglu.h"
+#include "engine/ops/check.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::ops {
 

@@ -1,4 +1,4 @@
-#include "blalm/models/features/head_norm.h"
+#include "models/features/head_norm.h"
 
 namespace blalm {
 

@@ -1,8 +1,8 @@
 // The way out of the mLSTM: norm of each head, side branches, output gate (spec §5.7).
 #pragma once
 
-#include "blalm/models/config.h"
-#include "blalm/models/module.h"
+#include "models/config.h"
+#include "models/module.h"
 
 namespace blalm {
 

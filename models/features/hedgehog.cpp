@@ -1,6 +1,6 @@
 // Hedgehog feature map (spec §11): positive features φ(W x + c) whose products mimic softmax attention.
-#include "blalm/models/config.h"
-#include "blalm/models/config_lists.h"
+#include "models/config.h"
+#include "models/config_lists.h"
 
 namespace blalm {
 namespace {

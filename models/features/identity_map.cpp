@@ -1,8 +1,8 @@
 // No feature map: the mLSTM works on queries and keys as they are, scaled by D^-1/2 (spec §5.2).
 #include <cmath>
 
-#include "blalm/models/config.h"
-#include "blalm/models/config_lists.h"
+#include "models/config.h"
+#include "models/config_lists.h"
 
 namespace blalm {
 namespace {

@@ -1,4 +1,4 @@
-#include "blalm/models/features/mlstm_gate.h"
+#include "models/features/mlstm_gate.h"
 
 namespace blalm {
 

@@ -1,7 +1,7 @@
 // An input or forget gate of the mLSTM before exp or sigmoid (spec §5.1): cap(W x + b), a number a head.
 #pragma once
 
-#include "blalm/models/linear.h"
+#include "models/linear.h"
 
 namespace blalm {
 

@@ -2,8 +2,8 @@
 // operation for the three streams.
 #include <cmath>
 
-#include "blalm/models/config.h"
-#include "blalm/models/config_lists.h"
+#include "models/config.h"
+#include "models/config_lists.h"
 
 namespace blalm {
 namespace {

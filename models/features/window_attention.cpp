@@ -1,8 +1,8 @@
 // Sliding-window attention beside the mLSTM, with memory and modulation (spec §8, §9, §10):
 //   h_total = h + ρ(α) swa(rope(q), rope(k), v)
-#include "blalm/models/config.h"
-#include "blalm/models/config_lists.h"
-#include "blalm/models/key_value_cache.h"
+#include "models/config.h"
+#include "models/config_lists.h"
+#include "models/key_value_cache.h"
 
 namespace blalm {
 namespace {

@@ -1,12 +1,12 @@
 // Llama-style self-attention (spec §4.5), the mixer of the Transformer baseline.
 #include <fmt/format.h>
 
-#include "blalm/core/error.h"
-#include "blalm/models/config.h"
-#include "blalm/models/config_lists.h"
-#include "blalm/models/key_value_cache.h"
-#include "blalm/models/linear.h"
-#include "blalm/models/weight_init.h"
+#include "engine/core/error.h"
+#include "models/config.h"
+#include "models/config_lists.h"
+#include "models/key_value_cache.h"
+#include "models/linear.h"
+#include "models/weight_init.h"
 
 namespace blalm {
 namespace {

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "blalm/models/config.h"
-#include "blalm/models/config_lists.h"
-#include "blalm/models/features/head_norm.h"
-#include "blalm/models/features/mlstm_gate.h"
-#include "blalm/models/linear.h"
-#include "blalm/models/weight_init.h"
+#include "models/config.h"
+#include "models/config_lists.h"
+#include "models/features/head_norm.h"
+#include "models/features/mlstm_gate.h"
+#include "models/linear.h"
+#include "models/weight_init.h"
 
 namespace blalm {
 namespace {

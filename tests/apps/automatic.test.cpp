@@ -1,13 +1,13 @@
 // Settings that follow the text, what validations may cost, and how long a run still takes.
-#include "blalm/apps/train/automatic.h"
+#include "apps/train/automatic.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "blalm/apps/train/remaining_time.h"
-#include "blalm/apps/train/validation_plan.h"
-#include "blalm/core/error.h"
+#include "apps/train/remaining_time.h"
+#include "apps/train/validation_plan.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -1,5 +1,5 @@
 // blalm bench: that it measures what it says, in figures that fit together. How large they are is not tested.
-#include "blalm/apps/bench/measure.h"
+#include "apps/bench/measure.h"
 
 #include <doctest/doctest.h>
 
@@ -8,8 +8,8 @@
 #include <numeric>
 #include <regex>
 
-#include "blalm/apps/bench/decode_bench.h"
-#include "blalm/apps/bench/matmul_floor.h"
+#include "apps/bench/decode_bench.h"
+#include "apps/bench/matmul_floor.h"
 #include "tests/apps/support.h"
 
 namespace blalm {

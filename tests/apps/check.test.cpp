@@ -3,10 +3,10 @@
 
 #include <functional>
 
-#include "blalm/io/safetensors.h"
-#include "blalm/kernels/matmul.h"
-#include "blalm/models/config_json.h"
-#include "blalm/optim/groups.h"
+#include "engine/io/safetensors.h"
+#include "engine/kernels/onednn/backend.h"
+#include "models/config_json.h"
+#include "optim/groups.h"
 #include "tests/apps/support.h"
 #include "tests/support/paths.h"
 

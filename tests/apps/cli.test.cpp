@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "blalm/io/safetensors.h"
+#include "engine/io/safetensors.h"
 #include "tests/apps/support.h"
 #include "tests/support/paths.h"
 

@@ -1,5 +1,5 @@
 // TensorBoard event files, read back by the rules of TFRecord and protocol buffers.
-#include "blalm/apps/train/event_file.h"
+#include "apps/train/event_file.h"
 
 #include <cmath>
 #include <cstring>

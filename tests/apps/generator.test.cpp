@@ -1,13 +1,13 @@
-#include "blalm/apps/generate/generator.h"
+#include "apps/common/generation/generator.h"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <map>
 
-#include "blalm/apps/generate/text_rules.h"
-#include "blalm/core/error.h"
-#include "blalm/models/decode.h"
+#include "apps/common/generation/text_rules.h"
+#include "engine/core/error.h"
+#include "models/decode.h"
 #include "tests/apps/support.h"
 
 namespace blalm {

@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "blalm/core/utf8.h"
-#include "blalm/io/safetensors.h"
+#include "engine/core/utf8.h"
+#include "engine/io/safetensors.h"
 #include "tests/apps/train_support.h"
 
 namespace blalm {

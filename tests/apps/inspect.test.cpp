@@ -1,7 +1,7 @@
 // blalm inspect model (cli.test.cpp has kernels).
 #include <doctest/doctest.h>
 
-#include "blalm/io/atomic_file.h"
+#include "engine/io/atomic_file.h"
 #include "tests/apps/support.h"
 
 namespace blalm {

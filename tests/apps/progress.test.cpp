@@ -1,4 +1,4 @@
-#include "blalm/apps/common/progress.h"
+#include "apps/common/progress.h"
 
 #include <doctest/doctest.h>
 #include <pty.h>
@@ -10,7 +10,7 @@
 #include <limits>
 #include <thread>
 
-#include "blalm/apps/common/wrap.h"
+#include "apps/common/wrap.h"
 
 namespace blalm {
 

@@ -1,9 +1,9 @@
 // Prompts, as they are typed, read and shown.
-#include "blalm/apps/generate/prompt.h"
+#include "apps/common/generation/prompt.h"
 
 #include <doctest/doctest.h>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/apps/train_support.h"
 
 namespace blalm {

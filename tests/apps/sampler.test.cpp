@@ -1,4 +1,4 @@
-#include "blalm/apps/generate/sampler.h"
+#include "apps/common/generation/sampler.h"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <map>
 #include <numeric>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -1,4 +1,4 @@
-#include "blalm/apps/common/settings.h"
+#include "apps/common/settings.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -8,11 +8,11 @@
 #include <random>
 #include <stdexcept>
 
-#include "blalm/apps/common/fault.h"
-#include "blalm/apps/train/run_config.h"
-#include "blalm/core/error.h"
-#include "blalm/core/making.h"
-#include "blalm/core/utf8.h"
+#include "apps/common/fault.h"
+#include "apps/common/run_config.h"
+#include "engine/core/error.h"
+#include "engine/core/making.h"
+#include "engine/core/utf8.h"
 #include "tests/apps/train_support.h"
 
 namespace blalm {

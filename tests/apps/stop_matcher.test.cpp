@@ -1,9 +1,9 @@
-#include "blalm/apps/generate/stop_matcher.h"
+#include "apps/common/generation/stop_matcher.h"
 
 #include <doctest/doctest.h>
 
-#include "blalm/apps/generate/ordered_output.h"
-#include "blalm/core/rng.h"
+#include "apps/generate/ordered_output.h"
+#include "engine/core/rng.h"
 
 namespace blalm {
 

@@ -9,9 +9,9 @@
 #include <sstream>
 #include <string>
 
-#include "blalm/core/rng.h"
-#include "blalm/data/tokenizer/bpe_trainer.h"
-#include "blalm/models/model_folder.h"
+#include "data/tokenizer/bpe_trainer.h"
+#include "engine/core/rng.h"
+#include "models/model_folder.h"
 #include "tests/support/program.h"
 
 namespace blalm::testing {

@@ -1,5 +1,5 @@
 // How texts begin and end, and which tokens may stand in them.
-#include "blalm/apps/generate/text_rules.h"
+#include "apps/common/generation/text_rules.h"
 
 #include <doctest/doctest.h>
 
@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "blalm/apps/generate/generator.h"
-#include "blalm/core/error.h"
+#include "apps/common/generation/generator.h"
+#include "engine/core/error.h"
 #include "tests/apps/support.h"
 
 namespace blalm {

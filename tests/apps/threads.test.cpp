@@ -10,7 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "blalm/apps/common/processor_wait.h"
+#include "apps/common/processor_wait.h"
 #include "tests/apps/train_support.h"
 #include "tests/support/paths.h"
 

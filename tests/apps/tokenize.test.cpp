@@ -9,8 +9,8 @@
 #include <map>
 #include <thread>
 
-#include "blalm/apps/tokenize/summary.h"
-#include "blalm/data/token_data.h"
+#include "apps/tokenize/summary.h"
+#include "data/shards/token_data.h"
 #include "tests/apps/support.h"
 #include "tests/support/paths.h"
 

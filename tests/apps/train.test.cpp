@@ -13,7 +13,7 @@
 #include <sstream>
 #include <vector>
 
-#include "blalm/apps/train/checkpoint.h"
+#include "apps/train/checkpoint.h"
 #include "tests/apps/train_support.h"
 #include "tests/support/paths.h"
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 
-#include "blalm/data/prepared.h"
-#include "blalm/data/token_data.h"
+#include "data/shards/prepared.h"
+#include "data/shards/token_data.h"
 #include "tests/apps/train_support.h"
 #include "tests/support/paths.h"
 

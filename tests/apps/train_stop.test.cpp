@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "blalm/core/rng.h"
+#include "engine/core/rng.h"
 #include "tests/apps/started.h"
 #include "tests/apps/train_support.h"
 

@@ -2,7 +2,7 @@
 // writes.
 #include <algorithm>
 
-#include "blalm/apps/generate/text_rules.h"
+#include "apps/common/generation/text_rules.h"
 #include "tests/apps/train_support.h"
 
 namespace blalm {

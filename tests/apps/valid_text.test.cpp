@@ -1,10 +1,10 @@
 // What is written is valid UTF-8, whatever cuts it.
-#include "blalm/apps/generate/valid_text.h"
+#include "apps/common/generation/valid_text.h"
 
 #include <doctest/doctest.h>
 
-#include "blalm/apps/generate/generator.h"
-#include "blalm/apps/generate/prompt.h"
+#include "apps/common/generation/generator.h"
+#include "apps/common/generation/prompt.h"
 #include "tests/apps/train_support.h"
 
 namespace blalm {

@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/bpe_trainer.h"
+#include "data/tokenizer/bpe_trainer.h"
 
 #include <doctest/doctest.h>
 
@@ -7,8 +7,8 @@
 #include <random>
 #include <set>
 
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
 #include "tests/data/tokenizer_support.h"
 
 namespace blalm {

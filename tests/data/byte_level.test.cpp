@@ -1,4 +1,4 @@
-#include "blalm/data/tokenizer/byte_level.h"
+#include "data/tokenizer/byte_level.h"
 
 #include <doctest/doctest.h>
 

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

@@ -1,4 +1,4 @@
-#include "blalm/data/corpus.h"
+#include "data/text/corpus.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -7,9 +7,9 @@
 #include <numeric>
 #include <set>
 
-#include "blalm/core/error.h"
-#include "blalm/data/same_text.h"
-#include "blalm/data/words.h"
+#include "data/text/same_text.h"
+#include "data/text/words.h"
+#include "engine/core/error.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

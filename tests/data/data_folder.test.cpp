@@ -1,5 +1,5 @@
 // Folders that are not ours: preparing data replaces and removes what an earlier preparation made, and nothing else.
-#include "blalm/data/data_folder.h"
+#include "data/shards/data_folder.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -8,8 +8,8 @@
 
 #include <map>
 
-#include "blalm/core/error.h"
-#include "blalm/io/atomic_file.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

@@ -1,4 +1,4 @@
-#include "blalm/data/prepare.h"
+#include "data/shards/prepare.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -7,13 +7,13 @@
 #include <map>
 #include <mutex>
 
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/data/config.h"
-#include "blalm/data/loader.h"
-#include "blalm/data/samples.h"
-#include "blalm/data/tokenizer/bpe_trainer.h"
-#include "blalm/data/words.h"
+#include "data/config.h"
+#include "data/shards/loader.h"
+#include "data/text/samples.h"
+#include "data/text/words.h"
+#include "data/tokenizer/bpe_trainer.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

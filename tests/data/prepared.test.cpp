@@ -1,5 +1,5 @@
 // A folder of prepared data as it is read, and the settings that shape one.
-#include "blalm/data/prepared.h"
+#include "data/shards/prepared.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -7,9 +7,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "blalm/core/error.h"
-#include "blalm/data/config.h"
-#include "blalm/data/token_data.h"
+#include "data/config.h"
+#include "data/shards/token_data.h"
+#include "engine/core/error.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

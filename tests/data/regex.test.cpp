@@ -1,5 +1,5 @@
 // Patterns of tokenizer files find what Oniguruma finds, whichever engine runs them.
-#include "blalm/data/tokenizer/regex.h"
+#include "data/tokenizer/regex.h"
 
 #include <doctest/doctest.h>
 
@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/pretokenizer.h"
-#include "blalm/data/tokenizer/regex_translation.h"
+#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/regex_translation.h"
+#include "engine/core/error.h"
 #include "tests/data/regex_support.h"
 
 namespace blalm {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/data/tokenizer/regex.h"
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
+#include "data/tokenizer/regex.h"
 
 namespace blalm::testing {
 

@@ -1,4 +1,4 @@
-#include "blalm/data/shard.h"
+#include "data/shards/shard.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -6,9 +6,9 @@
 #include <cstring>
 #include <functional>
 
-#include "blalm/core/error.h"
-#include "blalm/data/shard_rules.h"
-#include "blalm/data/varint.h"
+#include "data/shards/shard_rules.h"
+#include "data/shards/varint.h"
+#include "engine/core/error.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/core/rng.h"
-#include "blalm/data/corpus.h"
-#include "blalm/data/prepare.h"
-#include "blalm/data/text_source.h"
+#include "data/shards/prepare.h"
+#include "data/text/corpus.h"
+#include "data/text/text_source.h"
+#include "engine/core/rng.h"
 #include "tests/engine/io/support.h"
 #include "tests/support/paths.h"
 

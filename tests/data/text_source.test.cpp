@@ -1,4 +1,4 @@
-#include "blalm/data/text_source.h"
+#include "data/text/text_source.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -6,7 +6,7 @@
 
 #include <map>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

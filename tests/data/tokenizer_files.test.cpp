@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
+#include "engine/core/error.h"
 #include "tests/data/tokenizer_support.h"
 #include "tests/support/paths.h"
 

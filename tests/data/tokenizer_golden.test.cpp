@@ -6,8 +6,8 @@
 #include <sstream>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
+#include "engine/core/error.h"
 #include "tests/data/tokenizer_support.h"
 #include "tests/support/paths.h"
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/limits.h"
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "data/tokenizer/limits.h"
+#include "data/tokenizer/tokenizer.h"
+#include "engine/core/error.h"
 #include "tests/data/tokenizer_support.h"
 
 namespace blalm {

@@ -7,8 +7,8 @@
 #include <random>
 #include <string>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
+#include "engine/core/error.h"
 #include "tests/support/paths.h"
 
 namespace blalm::testing {

@@ -5,9 +5,9 @@
 #include <thread>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/data/tokenizer/encoder.h"
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "data/tokenizer/encoder.h"
+#include "data/tokenizer/tokenizer.h"
+#include "engine/core/error.h"
 #include "tests/data/tokenizer_support.h"
 
 namespace blalm {

@@ -1,11 +1,11 @@
-#include "blalm/data/words.h"
+#include "data/text/words.h"
 
 #include <doctest/doctest.h>
 
 #include <cstdio>
 #include <stdexcept>
 
-#include "blalm/data/tokenizer/utf8.h"
+#include "data/text/character_class.h"
 #include "tests/data/support.h"
 
 using namespace blalm;

@@ -2,8 +2,8 @@
 #include <memory>
 #include <optional>
 
-#include "blalm/data/byte_reader.h"
-#include "blalm/data/decompressor.h"
+#include "data/text/byte_reader.h"
+#include "data/text/decompressor.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace blalm;

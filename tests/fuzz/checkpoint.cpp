@@ -1,7 +1,7 @@
 // The folder of a checkpoint: what is taken can be loaded and saved again, and is then found where it was.
 // An input is state.json, DONE, optim.safetensors and config.json, each after a line "%%" but the first; what is left
 // out or empty stays that of a valid checkpoint, and an empty DONE says of all files what they are.
-#include "blalm/apps/train/checkpoint.h"
+#include "apps/train/checkpoint.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "blalm/data/fingerprint.h"
+#include "data/shards/fingerprint.h"
 #include "tests/fuzz/checkpoint_sample.h"
 
 using namespace blalm;

@@ -3,8 +3,8 @@
 
 #include <limits>
 
-#include "blalm/apps/train/checkpoint.h"
-#include "blalm/core/parallel.h"
+#include "apps/train/checkpoint.h"
+#include "engine/core/parallel.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace blalm::fuzz {

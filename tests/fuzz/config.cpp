@@ -1,7 +1,7 @@
 // A model's config.json: what is taken is a config that can be resolved, written and read to the same.
-#include "blalm/models/config.h"
+#include "models/config.h"
 
-#include "blalm/models/config_json.h"
+#include "models/config_json.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace blalm;

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/engine/io/support.h"
 
 namespace blalm::fuzz {

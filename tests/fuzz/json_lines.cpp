@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "blalm/data/text_source.h"
+#include "data/text/text_source.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace blalm;

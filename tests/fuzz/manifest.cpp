@@ -1,7 +1,7 @@
 // The data.json of prepared data: what is taken is written again and read to the same, and the tokens that it leads to
 // are opened or refused.
-#include "blalm/data/prepared.h"
-#include "blalm/data/token_data.h"
+#include "data/shards/prepared.h"
+#include "data/shards/token_data.h"
 #include "tests/fuzz/samples.h"
 
 using namespace blalm;

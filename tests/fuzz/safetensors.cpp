@@ -1,6 +1,6 @@
 // A safetensors file: what opens can be read, written again and read to the same. An input that begins with '{' is a
 // header up to its last '}' and the data after it; the length in front, which would rarely fit, is put there.
-#include "blalm/io/safetensors.h"
+#include "engine/io/safetensors.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "blalm/data/prepared.h"
+#include "data/shards/prepared.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace blalm::fuzz {

@@ -4,9 +4,9 @@
 #include <cstdio>
 #include <sstream>
 
-#include "blalm/apps/train/run_config.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/models/config_json.h"
+#include "apps/common/run_config.h"
+#include "engine/io/safetensors.h"
+#include "models/config_json.h"
 #include "tests/data/tokenizer_support.h"
 #include "tests/fuzz/checkpoint_sample.h"
 #include "tests/fuzz/samples.h"

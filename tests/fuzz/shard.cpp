@@ -1,11 +1,11 @@
 // A token shard: what is taken is written again and read to the same tokens and lines. Each input is tried as it is and
 // with the checksums that it should have, for a wrong one hides all that comes after it.
-#include "blalm/data/shard.h"
+#include "data/shards/shard.h"
 
 #include <cstring>
 #include <vector>
 
-#include "blalm/data/shard_rules.h"
+#include "data/shards/shard_rules.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace blalm;

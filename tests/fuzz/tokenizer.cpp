@@ -1,5 +1,5 @@
 // A tokenizer.json: what is taken encodes and decodes any text, and its own file gives the same tokenizer.
-#include "blalm/data/tokenizer/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,6 @@
 // The settings of a run as TOML: what is taken is written as a config.toml that means the same.
-#include "blalm/apps/common/settings.h"
-#include "blalm/apps/train/run_config.h"
+#include "apps/common/run_config.h"
+#include "apps/common/settings.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace blalm;

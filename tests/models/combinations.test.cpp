@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "blalm/models/config_json.h"
-#include "blalm/models/decode.h"
+#include "models/config_json.h"
+#include "models/decode.h"
 #include "tests/models/support.h"
 
 namespace blalm {

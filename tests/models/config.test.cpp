@@ -1,4 +1,4 @@
-#include "blalm/models/config.h"
+#include "models/config.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "blalm/core/error.h"
-#include "blalm/models/config_json.h"
+#include "engine/core/error.h"
+#include "models/config_json.h"
 #include "tests/models/support.h"
 
 namespace blalm {

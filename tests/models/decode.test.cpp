@@ -1,13 +1,13 @@
 // Spec §15 T5: one token at a time gives what all at once gives.
-#include "blalm/models/decode.h"
+#include "models/decode.h"
 
 #include <doctest/doctest.h>
 
 #include <filesystem>
 
-#include "blalm/core/error.h"
-#include "blalm/core/pool.h"
-#include "blalm/io/safetensors.h"
+#include "engine/core/error.h"
+#include "engine/core/pool.h"
+#include "engine/io/safetensors.h"
 #include "tests/models/support.h"
 #include "tests/support/paths.h"
 

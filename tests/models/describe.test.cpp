@@ -1,10 +1,10 @@
-#include "blalm/models/describe.h"
+#include "models/describe.h"
 
 #include <doctest/doctest.h>
 
 #include <functional>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/models/support.h"
 
 namespace blalm {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "blalm/models/features/head_norm.h"
+#include "models/features/head_norm.h"
 #include "tests/models/support.h"
 
 namespace blalm {

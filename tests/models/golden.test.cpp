@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "blalm/io/safetensors.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/models/config_json.h"
+#include "engine/io/safetensors.h"
+#include "engine/kernels/kernel.h"
+#include "models/config_json.h"
 #include "tests/models/support.h"
 #include "tests/support/paths.h"
 

@@ -1,9 +1,9 @@
 // First values (spec §4.7, §5.8, §7.2, §10, §11.2) and the counts of spec §4.6.
-#include "blalm/models/init.h"
+#include "models/init.h"
 
 #include <doctest/doctest.h>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
 #include "tests/models/support.h"
 
 namespace blalm {

@@ -1,4 +1,4 @@
-#include "blalm/models/language_model.h"
+#include "models/language_model.h"
 
 #include <doctest/doctest.h>
 
@@ -6,10 +6,10 @@
 #include <set>
 #include <thread>
 
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/optim/optimizer.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/kernel.h"
+#include "optim/optimizer.h"
 #include "tests/models/support.h"
 
 namespace blalm {

@@ -1,14 +1,14 @@
-#include "blalm/models/model_folder.h"
+#include "models/model_folder.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <tuple>
 
-#include "blalm/core/error.h"
-#include "blalm/io/atomic_file.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/models/config_json.h"
+#include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/safetensors.h"
+#include "models/config_json.h"
 #include "tests/models/support.h"
 #include "tests/support/paths.h"
 

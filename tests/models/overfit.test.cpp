@@ -1,7 +1,7 @@
 // Spec §15 T9: every preset learns a batch of 64 tokens by heart, with both optimisers.
 #include <doctest/doctest.h>
 
-#include "blalm/optim/optimizer.h"
+#include "optim/optimizer.h"
 #include "tests/models/support.h"
 
 namespace blalm {

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "blalm/core/rng.h"
-#include "blalm/models/language_model.h"
+#include "engine/core/rng.h"
+#include "models/language_model.h"
 #include "tests/support/tensors.h"
 
 namespace blalm::test {

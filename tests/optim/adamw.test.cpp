@@ -1,9 +1,9 @@
-#include "blalm/optim/adamw.h"
+#include "optim/adamw.h"
 
 #include <cmath>
 #include <limits>
 
-#include "blalm/optim/optimizer.h"
+#include "optim/optimizer.h"
 #include "tests/optim/support.h"
 
 namespace blalm {

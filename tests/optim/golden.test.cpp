@@ -1,7 +1,7 @@
 // Five steps of each optimiser against the reference implementation.
-#include "blalm/core/error.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/optim/optimizer.h"
+#include "engine/core/error.h"
+#include "engine/io/safetensors.h"
+#include "optim/optimizer.h"
 #include "tests/optim/support.h"
 #include "tests/support/paths.h"
 

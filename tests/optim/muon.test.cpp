@@ -1,10 +1,10 @@
-#include "blalm/optim/muon.h"
+#include "optim/muon.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "blalm/optim/newton_schulz.h"
-#include "blalm/optim/optimizer.h"
+#include "optim/newton_schulz.h"
+#include "optim/optimizer.h"
 #include "tests/optim/support.h"
 
 namespace blalm {

@@ -1,11 +1,11 @@
 // The iteration against singular value decompositions (spec §13.3, T6).
-#include "blalm/optim/newton_schulz.h"
+#include "optim/newton_schulz.h"
 
 #include <Eigen/Eigenvalues>
 #include <Eigen/SVD>
 #include <vector>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/optim/support.h"
 
 namespace blalm {

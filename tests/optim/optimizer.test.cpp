@@ -1,11 +1,11 @@
-#include "blalm/optim/optimizer.h"
+#include "optim/optimizer.h"
 
 #include <cmath>
 #include <limits>
 #include <thread>
 
-#include "blalm/core/error.h"
-#include "blalm/core/pool.h"
+#include "engine/core/error.h"
+#include "engine/core/pool.h"
 #include "tests/optim/support.h"
 
 namespace blalm {

@@ -1,10 +1,10 @@
-#include "blalm/optim/schedule.h"
+#include "optim/schedule.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

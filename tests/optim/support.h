@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "blalm/autograd/parameter.h"
-#include "blalm/core/parallel.h"
-#include "blalm/core/rng.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/optim/config.h"
+#include "engine/core/parallel.h"
+#include "engine/core/parameter.h"
+#include "engine/core/rng.h"
+#include "engine/kernels/kernel.h"
+#include "optim/config.h"
 #include "tests/support/tensors.h"
 
 namespace blalm::test {

@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 namespace blalm::test {
 

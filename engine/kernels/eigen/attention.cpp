@@ -1,7 +1,7 @@
 // Attention by tiles of queries × keys, each a small matrix product, with the scores of one tile in cache and nowhere
 // else (the online softmax of Milakov and Gimelshein, 2018; Dao et al., 2022). Memory is linear in the positions, and
 // with a window so is time: tiles that no query of a block sees are never touched.
-#include "blalm/kernels/attention.h"
+#include "engine/kernels/attention.h"
 
 // Our own team runs the tiles; Eigen stays on the thread that calls it.
 #define EIGEN_DONT_PARALLELIZE
@@ -10,7 +10,8 @@
 #include <cmath>
 #include <limits>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/eigen/backend.h"
 
 namespace blalm::kernels::eigen {
 namespace {

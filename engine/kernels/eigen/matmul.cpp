@@ -1,11 +1,12 @@
-#include "blalm/kernels/matmul.h"
+#include "engine/kernels/matmul.h"
 
 // Our own team runs the blocks; Eigen stays on the thread that calls it.
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
 #include <algorithm>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/eigen/backend.h"
 
 namespace blalm::kernels::eigen {
 namespace {

@@ -10,9 +10,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/mlstm_math.h"
-#include "blalm/kernels/mlstm_view.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/eigen/backend.h"
+#include "engine/kernels/mlstm_math.h"
+#include "engine/kernels/mlstm_view.h"
 
 namespace blalm::kernels::eigen {
 namespace {

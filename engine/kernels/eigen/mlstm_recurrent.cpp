@@ -7,9 +7,10 @@
 #include <Eigen/Core>
 #include <cstdint>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/mlstm_math.h"
-#include "blalm/kernels/mlstm_view.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/eigen/backend.h"
+#include "engine/kernels/mlstm_math.h"
+#include "engine/kernels/mlstm_view.h"
 
 namespace blalm::kernels::eigen {
 namespace {

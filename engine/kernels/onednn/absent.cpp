@@ -1,7 +1,7 @@
 // What stands in for this folder when the project is built without oneDNN: the lines stay in the lists and say why.
-#include "blalm/core/error.h"
-#include "blalm/kernels/matmul.h"
-#include "blalm/kernels/onednn/best_matmul.h"
+#include "engine/core/error.h"
+#include "engine/kernels/onednn/backend.h"
+#include "engine/kernels/onednn/best_matmul.h"
 
 namespace blalm::kernels::onednn {
 

@@ -1,4 +1,4 @@
-#include "blalm/kernels/onednn/best_matmul.h"
+#include "engine/kernels/onednn/best_matmul.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,9 +6,10 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/core/rng.h"
-#include "blalm/kernels/matmul.h"
+#include "engine/core/error.h"
+#include "engine/core/rng.h"
+#include "engine/kernels/matmul.h"
+#include "engine/kernels/onednn/backend.h"
 
 namespace blalm::kernels::onednn {
 namespace {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "blalm/core/dtype.h"
-#include "blalm/kernels/kernel.h"
+#include "engine/core/dtype.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels::onednn {
 

@@ -1,12 +1,13 @@
-#include "blalm/kernels/matmul.h"
+#include "engine/kernels/matmul.h"
 
 #include <array>
 #include <bit>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include "blalm/core/cpu.h"
-#include "blalm/core/parallel.h"
+#include "engine/core/cpu.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/onednn/backend.h"
 
 namespace blalm::kernels::onednn {
 namespace {

@@ -1,10 +1,11 @@
-#include "blalm/kernels/attention.h"
+#include "engine/kernels/attention.h"
 
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 namespace {

@@ -1,10 +1,11 @@
-#include "blalm/kernels/copy.h"
+#include "engine/kernels/copy.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cstring>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 namespace {

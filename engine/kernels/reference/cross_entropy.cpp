@@ -1,10 +1,11 @@
-#include "blalm/kernels/cross_entropy.h"
+#include "engine/kernels/cross_entropy.h"
 
 #include <cmath>
 #include <limits>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {

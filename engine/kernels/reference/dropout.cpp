@@ -1,6 +1,7 @@
-#include "blalm/kernels/dropout.h"
+#include "engine/kernels/dropout.h"
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 

@@ -1,10 +1,11 @@
-#include "blalm/kernels/elementwise.h"
+#include "engine/kernels/elementwise.h"
 
 #include <array>
 #include <cmath>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {

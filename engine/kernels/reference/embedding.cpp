@@ -1,9 +1,10 @@
-#include "blalm/kernels/embedding.h"
+#include "engine/kernels/embedding.h"
 
 #include <cstring>
 #include <vector>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 

@@ -1,10 +1,11 @@
 #include <cmath>
 #include <limits>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/norm.h"
-#include "blalm/kernels/partial_sums.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/norm.h"
+#include "engine/kernels/partial_sums.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {

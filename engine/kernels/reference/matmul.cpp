@@ -1,8 +1,9 @@
-#include "blalm/kernels/matmul.h"
+#include "engine/kernels/matmul.h"
 
 #include <vector>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 namespace {

@@ -13,7 +13,8 @@
 //   di_s = Σ_t dA_ts = k_s·dk_s
 //   d log σ(f_u) = Σ_{s<u≤t} dA_ts = Σ_{t≥u} (q_t·dq_t - k_t·dk_t),   all rows from u on less all columns from u on.
 // Term by term this holds for any ĝ, so it is exact for every eps and where the floor exp(-m) rules.
-#include "mlstm_head.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/reference/mlstm_head.h"
 
 namespace blalm::kernels::reference {
 namespace {

@@ -1,9 +1,10 @@
-#include "blalm/kernels/mlstm_gate.h"
+#include "engine/kernels/mlstm_gate.h"
 
 #include <cmath>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/partial_sums.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/partial_sums.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 namespace {

@@ -11,9 +11,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/mlstm_math.h"
-#include "blalm/kernels/mlstm_view.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/mlstm_math.h"
+#include "engine/kernels/mlstm_view.h"
 
 namespace blalm::kernels::reference {
 

@@ -5,7 +5,8 @@
 // of the whole sequence's sum. The gradient, with dC̃_ts = ĝ_t·v̂_s and dA_ts = dC̃_ts C̃_ts:
 //   dq_t = scale Σ_s dC̃_ts exp(A_ts - m_t) k_s     dk_s = scale Σ_t dC̃_ts exp(A_ts - m_t) q_t     dv̂_s = Σ_t C̃_ts ĝ_t
 //   di_s = Σ_t dA_ts                               d log σ(f_u) = Σ_{s<u≤t} dA_ts
-#include "mlstm_head.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/reference/mlstm_head.h"
 
 namespace blalm::kernels::reference {
 namespace {

@@ -5,7 +5,8 @@
 //   dq_t = scale ĝ_t Ĉ_tᵀ                       dĈ += scale q_tᵀ ĝ_t
 //   dk_t = i'_t v̂_t dĈᵀ                         dv̂_t = i'_t k_t dĈ
 //   di_t = i'_t k_t dĈ v̂_tᵀ                     d log σ(f_t) = f'_t ⟨Ĉ_{t-1}, dĈ⟩               dĈ ← f'_t dĈ
-#include "mlstm_head.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/reference/mlstm_head.h"
 
 namespace blalm::kernels::reference {
 namespace {

@@ -1,11 +1,12 @@
-#include "blalm/kernels/reduce.h"
+#include "engine/kernels/reduce.h"
 
 #include <algorithm>
 #include <cassert>
 #include <limits>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/partial_sums.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/partial_sums.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 

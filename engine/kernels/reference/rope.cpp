@@ -1,7 +1,8 @@
-#include "blalm/kernels/rope.h"
+#include "engine/kernels/rope.h"
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 

@@ -1,10 +1,11 @@
-#include "blalm/kernels/short_conv.h"
+#include "engine/kernels/short_conv.h"
 
 #include <algorithm>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/partial_sums.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/partial_sums.h"
+#include "engine/kernels/reference/backend.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels::reference {
 namespace {

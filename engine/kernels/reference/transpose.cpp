@@ -1,9 +1,10 @@
-#include "blalm/kernels/transpose.h"
+#include "engine/kernels/transpose.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/reference/backend.h"
 
 namespace blalm::kernels::reference {
 namespace {

@@ -1,8 +1,5 @@
 // What stands in for this folder where the build is not for x86-64: the lines stay in the lists and say why.
-#include "blalm/kernels/attention.h"
-#include "blalm/kernels/cross_entropy.h"
-#include "blalm/kernels/linear.h"
-#include "blalm/kernels/mlstm.h"
+#include "engine/kernels/tiles/backend.h"
 
 namespace blalm::kernels::tiles {
 

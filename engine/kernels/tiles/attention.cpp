@@ -3,8 +3,9 @@
 #include <atomic>
 #include <cmath>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/tiles/attention_tiles.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/tiles/attention_tiles.h"
+#include "engine/kernels/tiles/backend.h"
 
 namespace blalm::kernels::tiles {
 namespace {

@@ -3,9 +3,10 @@
 // products want:
 //   dV += Pᵀ dO      dK += dSᵀ Q      dQᵀ += Kᵀ dSᵀ
 // One task is one key head with all queries that read it, in order: no two tasks add to the same sum.
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/tiles/attention_tiles.h"
-#include "blalm/kernels/tiles/rows.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/tiles/attention_tiles.h"
+#include "engine/kernels/tiles/backend.h"
+#include "engine/kernels/tiles/rows.h"
 
 namespace blalm::kernels::tiles {
 namespace {

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <limits>
 
-#include "blalm/kernels/attention.h"
-#include "blalm/kernels/tiles/gemm.h"
-#include "blalm/kernels/tiles/rows.h"
-#include "blalm/kernels/tiles/tiles.h"
+#include "engine/kernels/attention.h"
+#include "engine/kernels/tiles/gemm.h"
+#include "engine/kernels/tiles/rows.h"
+#include "engine/kernels/tiles/tiles.h"
 
 namespace blalm::kernels::tiles {
 

@@ -1,4 +1,4 @@
-#include "blalm/kernels/tiles/gemm.h"
+#include "engine/kernels/tiles/gemm.h"
 
 #include <immintrin.h>
 
@@ -6,8 +6,9 @@
 #include <atomic>
 #include <vector>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/tiles/tiles.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/tiles/backend.h"
+#include "engine/kernels/tiles/tiles.h"
 
 namespace blalm::kernels::tiles {
 namespace {

@@ -12,8 +12,8 @@
 #include <memory>
 #include <span>
 
-#include "blalm/core/tensor.h"
-#include "blalm/kernels/tiles/unit.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/tiles/unit.h"
 
 namespace blalm::kernels::tiles {
 

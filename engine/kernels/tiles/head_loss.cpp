@@ -9,11 +9,12 @@
 #include <cmath>
 #include <vector>
 
-#include "blalm/core/derived.h"
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/cross_entropy.h"
-#include "blalm/kernels/tiles/linear.h"
-#include "blalm/kernels/tiles/rows.h"
+#include "engine/core/derived.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/cross_entropy.h"
+#include "engine/kernels/tiles/backend.h"
+#include "engine/kernels/tiles/linear.h"
+#include "engine/kernels/tiles/rows.h"
 
 namespace blalm::kernels::tiles {
 namespace {

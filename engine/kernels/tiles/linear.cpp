@@ -1,13 +1,14 @@
 // Linear layers by tiles. Packed copies of a weight, one for y = x Wᵀ and one for dx = dy W, stay with the weight
 // until it is written to: they are made once an optimiser step.
-#include "blalm/kernels/tiles/linear.h"
+#include "engine/kernels/tiles/linear.h"
 
 #include <algorithm>
 
-#include "blalm/core/derived.h"
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/linear.h"
-#include "blalm/kernels/partial_sums.h"
+#include "engine/core/derived.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/linear.h"
+#include "engine/kernels/partial_sums.h"
+#include "engine/kernels/tiles/backend.h"
 
 namespace blalm::kernels::tiles {
 namespace {

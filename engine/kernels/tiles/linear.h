@@ -1,7 +1,7 @@
 // What linear layers and the output head share.
 #pragma once
 
-#include "blalm/kernels/tiles/gemm.h"
+#include "engine/kernels/tiles/gemm.h"
 
 namespace blalm::kernels::tiles {
 

@@ -8,11 +8,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "blalm/kernels/mlstm_math.h"
-#include "blalm/kernels/mlstm_view.h"
-#include "blalm/kernels/tiles/gemm.h"
-#include "blalm/kernels/tiles/rows.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/kernels/mlstm_math.h"
+#include "engine/kernels/mlstm_view.h"
+#include "engine/kernels/tiles/gemm.h"
+#include "engine/kernels/tiles/rows.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels::tiles {
 

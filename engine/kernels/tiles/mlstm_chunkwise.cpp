@@ -3,9 +3,10 @@
 // the head of reference/mlstm_chunkwise.cpp; C and n are apart, as are g and δ of ĝ = [g, δ].
 #include <immintrin.h>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/tiles/mlstm_chunk.h"
-#include "blalm/kernels/tiles/rows.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/tiles/backend.h"
+#include "engine/kernels/tiles/mlstm_chunk.h"
+#include "engine/kernels/tiles/rows.h"
 
 namespace blalm::kernels::tiles {
 namespace {

@@ -2,9 +2,10 @@
 // See mlstm_chunkwise.cpp, and reference/mlstm_chunkwise.cpp for the formulas.
 #include <immintrin.h>
 
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/tiles/mlstm_chunk.h"
-#include "blalm/kernels/tiles/rows.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/tiles/backend.h"
+#include "engine/kernels/tiles/mlstm_chunk.h"
+#include "engine/kernels/tiles/rows.h"
 
 namespace blalm::kernels::tiles {
 namespace {

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-#include "blalm/kernels/tiles/gemm.h"
+#include "engine/kernels/tiles/backend.h"
+#include "engine/kernels/tiles/gemm.h"
 
 namespace blalm::kernels::tiles {
 namespace {

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "blalm/core/dtype.h"
-#include "blalm/kernels/vector_math.h"
+#include "engine/core/dtype.h"
+#include "engine/kernels/vector_math.h"
 
 namespace blalm::kernels::tiles {
 

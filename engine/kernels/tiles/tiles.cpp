@@ -1,11 +1,12 @@
-#include "blalm/kernels/tiles/tiles.h"
+#include "engine/kernels/tiles/tiles.h"
 
 #include <immintrin.h>
 
 #include <cstring>
 
-#include "blalm/core/cpu.h"
-#include "blalm/kernels/tiles/gemm.h"
+#include "engine/core/cpu.h"
+#include "engine/kernels/tiles/backend.h"
+#include "engine/kernels/tiles/gemm.h"
 
 namespace blalm::kernels::tiles {
 namespace {

@@ -6,8 +6,8 @@
 #include <cassert>
 #include <cstdint>
 
-#include "blalm/core/dtype.h"
-#include "blalm/kernels/tiles/gemm.h"
+#include "engine/core/dtype.h"
+#include "engine/kernels/tiles/gemm.h"
 
 namespace blalm::kernels::tiles {
 

@@ -2,7 +2,7 @@
 // blocks (tiles.h) is written twice.
 #pragma once
 
-#include "blalm/kernels/kernel.h"
+#include "engine/kernels/kernel.h"
 
 namespace blalm::kernels::tiles {
 

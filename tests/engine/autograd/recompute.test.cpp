@@ -1,11 +1,11 @@
-#include "blalm/autograd/recompute.h"
+#include "engine/autograd/recompute.h"
 
 #include <doctest/doctest.h>
 
 #include <cstring>
 
-#include "blalm/core/error.h"
-#include "blalm/ops/ops.h"
+#include "engine/core/error.h"
+#include "engine/ops/ops.h"
 #include "tests/support/tensors.h"
 
 namespace blalm {

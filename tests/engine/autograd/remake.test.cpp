@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "blalm/core/rng.h"
-#include "blalm/ops/ops.h"
+#include "engine/core/rng.h"
+#include "engine/ops/ops.h"
 #include "tests/support/tensors.h"
 
 namespace blalm {

@@ -1,12 +1,12 @@
-#include "blalm/autograd/tape.h"
+#include "engine/autograd/tape.h"
 
 #include <doctest/doctest.h>
 
 #include <thread>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/core/error.h"
-#include "blalm/ops/ops.h"
+#include "engine/autograd/modes.h"
+#include "engine/core/error.h"
+#include "engine/ops/ops.h"
 
 namespace blalm {
 namespace {

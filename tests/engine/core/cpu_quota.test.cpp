@@ -1,4 +1,4 @@
-#include "blalm/core/cpu_quota.h"
+#include "engine/core/cpu_quota.h"
 
 #include <doctest/doctest.h>
 
@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "blalm/core/cpu.h"
+#include "engine/core/cpu.h"
 #include "tests/support/paths.h"
 
 namespace blalm {

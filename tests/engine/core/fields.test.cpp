@@ -1,11 +1,11 @@
-#include "blalm/core/fields.h"
+#include "engine/core/fields.h"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <utility>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -1,4 +1,4 @@
-#include "blalm/core/heap.h"
+#include "engine/core/heap.h"
 
 #include <doctest/doctest.h>
 

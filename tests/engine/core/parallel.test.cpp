@@ -1,4 +1,4 @@
-#include "blalm/core/parallel.h"
+#include "engine/core/parallel.h"
 
 #include <doctest/doctest.h>
 
@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

@@ -1,4 +1,4 @@
-#include "blalm/core/pool.h"
+#include "engine/core/pool.h"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/core/tensor.h"
+#include "engine/core/tensor.h"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 
 namespace blalm {
 namespace {

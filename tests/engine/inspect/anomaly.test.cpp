@@ -1,9 +1,9 @@
-#include "blalm/inspect/anomaly.h"
+#include "engine/inspect/anomaly.h"
 
 #include <doctest/doctest.h>
 
-#include "blalm/core/error.h"
-#include "blalm/ops/ops.h"
+#include "engine/core/error.h"
+#include "engine/ops/ops.h"
 
 namespace blalm {
 

@@ -1,8 +1,8 @@
-#include "blalm/inspect/table.h"
+#include "engine/inspect/table.h"
 
 #include <doctest/doctest.h>
 
-#include "blalm/ops/ops.h"
+#include "engine/ops/ops.h"
 
 namespace blalm {
 

@@ -1,4 +1,4 @@
-#include "blalm/io/atomic_file.h"
+#include "engine/io/atomic_file.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/io/mapped_file.h"
+#include "engine/core/error.h"
+#include "engine/io/mapped_file.h"
 #include "tests/engine/io/support.h"
 
 using namespace blalm;

@@ -1,4 +1,4 @@
-#include "blalm/io/json_text.h"
+#include "engine/io/json_text.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "blalm/core/error.h"
-#include "blalm/core/utf8.h"
+#include "engine/core/error.h"
+#include "engine/core/utf8.h"
 
 namespace blalm {
 namespace {

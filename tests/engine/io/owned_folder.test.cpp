@@ -1,4 +1,4 @@
-#include "blalm/io/owned_folder.h"
+#include "engine/io/owned_folder.h"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <optional>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/engine/io/support.h"
 
 using namespace blalm;

@@ -1,4 +1,4 @@
-#include "blalm/io/safetensors.h"
+#include "engine/io/safetensors.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/engine/io/safetensors_bytes.h"
 #include "tests/engine/io/support.h"
 #include "tests/support/paths.h"

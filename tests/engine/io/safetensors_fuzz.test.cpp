@@ -12,10 +12,10 @@
 #include <string_view>
 #include <vector>
 
-#include "blalm/core/error.h"
-#include "blalm/core/pool.h"
-#include "blalm/io/safetensors.h"
-#include "blalm/io/safetensors_header.h"
+#include "engine/core/error.h"
+#include "engine/core/pool.h"
+#include "engine/io/safetensors.h"
+#include "engine/io/safetensors_header.h"
 #include "tests/engine/io/safetensors_bytes.h"
 #include "tests/engine/io/support.h"
 

@@ -1,4 +1,4 @@
-#include "blalm/io/safetensors_header.h"
+#include "engine/io/safetensors_header.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "blalm/core/error.h"
+#include "engine/core/error.h"
 #include "tests/engine/io/safetensors_bytes.h"
 #include "tests/engine/io/support.h"
 

@@ -1,4 +1,4 @@
-#include "blalm/kernels/vector_math.h"
+#include "engine/kernels/vector_math.h"
 
 #include <doctest/doctest.h>
 

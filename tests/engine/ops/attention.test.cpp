@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "blalm/kernels/attention.h"
-#include "census_list.h"
+#include "engine/kernels/attention.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 namespace {

@@ -1,4 +1,4 @@
-#include "census.h"
+#include "tests/engine/ops/census.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -10,10 +10,10 @@
 #include <optional>
 #include <set>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/core/error.h"
-#include "blalm/core/parallel.h"
-#include "blalm/kernels/registry.h"
+#include "engine/autograd/modes.h"
+#include "engine/core/error.h"
+#include "engine/core/parallel.h"
+#include "engine/kernels/kernel.h"
 #include "tests/support/tensors.h"
 
 namespace blalm::census {

@@ -23,8 +23,8 @@
 #include <string>
 #include <vector>
 
-#include "blalm/core/rng.h"
-#include "blalm/ops/ops.h"
+#include "engine/core/rng.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::census {
 

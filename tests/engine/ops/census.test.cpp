@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
-#include "blalm/kernels/registry.h"
-#include "census_list.h"
+#include "engine/kernels/kernel.h"
+#include "tests/engine/ops/census_list.h"
 #include "tests/support/paths.h"
 
 namespace blalm::census {

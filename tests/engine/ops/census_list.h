@@ -2,7 +2,7 @@
 // the ops in its source file; a name here declares it and makes it run.
 #pragma once
 
-#include "census.h"
+#include "tests/engine/ops/census.h"
 
 #define BLALM_CENSUSES(X) \
   X(elementwise)          \

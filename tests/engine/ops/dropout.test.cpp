@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/autograd/recompute.h"
-#include "blalm/core/parallel.h"
-#include "census_list.h"
+#include "engine/autograd/modes.h"
+#include "engine/autograd/recompute.h"
+#include "engine/core/parallel.h"
+#include "tests/engine/ops/census_list.h"
 #include "tests/support/tensors.h"
 
 namespace blalm::census {

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "blalm/kernels/kernel.h"
-#include "census_list.h"
+#include "engine/kernels/kernel.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 

@@ -1,4 +1,4 @@
-#include "census_list.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "blalm/core/error.h"
-#include "census_list.h"
+#include "engine/core/error.h"
+#include "tests/engine/ops/census_list.h"
 #include "tests/engine/ops/mlstm_support.h"
 
 namespace blalm::census {

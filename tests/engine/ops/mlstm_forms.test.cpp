@@ -8,9 +8,9 @@
 #include <limits>
 #include <span>
 
-#include "blalm/core/rng.h"
-#include "blalm/kernels/kernel.h"
-#include "blalm/ops/ops.h"
+#include "engine/core/rng.h"
+#include "engine/kernels/kernel.h"
+#include "engine/ops/ops.h"
 #include "tests/engine/ops/mlstm_support.h"
 #include "tests/support/tensors.h"
 

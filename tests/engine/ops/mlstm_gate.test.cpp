@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-#include "blalm/core/error.h"
-#include "blalm/core/rng.h"
-#include "census_list.h"
+#include "engine/core/error.h"
+#include "engine/core/rng.h"
+#include "tests/engine/ops/census_list.h"
 #include "tests/support/tensors.h"
 
 namespace blalm::census {

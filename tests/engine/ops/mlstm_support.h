@@ -1,7 +1,7 @@
 // The forms of the mLSTM, for its tests.
 #pragma once
 
-#include "blalm/ops/ops.h"
+#include "engine/ops/ops.h"
 
 namespace blalm::test {
 

@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "blalm/core/error.h"
-#include "census_list.h"
+#include "engine/core/error.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 namespace {

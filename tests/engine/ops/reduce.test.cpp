@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "census_list.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 namespace {

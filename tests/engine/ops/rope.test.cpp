@@ -5,7 +5,7 @@
 #include <cmath>
 #include <thread>
 
-#include "census_list.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 

@@ -1,9 +1,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "blalm/autograd/modes.h"
-#include "blalm/core/error.h"
-#include "census_list.h"
+#include "engine/autograd/modes.h"
+#include "engine/core/error.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 namespace {

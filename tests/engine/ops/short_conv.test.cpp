@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "census_list.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 

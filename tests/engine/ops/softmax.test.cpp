@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "census_list.h"
+#include "tests/engine/ops/census_list.h"
 
 namespace blalm::census {
 
