@@ -47,7 +47,7 @@ Backbone::Backbone(Module& parent, std::string name, const ModelConfig& c)
 Var Backbone::forward(Pass& pass, const Tensor& ids) {
   ResidualStream x{meta_tokens_.prepend(pass, embed_tokens.forward(pass, ids))};  // [B, M + T, d]
   for (const auto& layer : layers_) x = run_layer(pass, *layer, x);
-  return norm_.forward(pass, meta_tokens_.drop(pass, x))[1];  // [B, T, d]
+  return norm_.forward(pass, meta_tokens_.drop(pass, x)).normed;  // [B, T, d]
 }
 
 ResidualStream Backbone::run_layer(Pass& pass, Layer& layer, const ResidualStream& in) const {
@@ -74,7 +74,7 @@ Parameter& LanguageModel::head_weight() {
 
 Var LanguageModel::head(Pass& pass, const Var& x) {
   const Scope scope(pass.tape, "lm_head");
-  const Var z = ops::linear_to(pass.wide(), x, pass.parameter(head_weight()));
+  const Var z = ops::linear_to(pass.compute(), x, pass.parameter(head_weight()));
   return config_.logit_soft_cap > 0 ? ops::soft_cap(z, config_.logit_soft_cap) : z;
 }
 

@@ -22,9 +22,9 @@ Layer::Layer(Module& parent, std::string name, const ModelConfig& c)
 
 ResidualStream Layer::forward(Pass& pass, const ResidualStream& in) {
   const Scope scope = enter(pass);
-  const std::vector<Var> x = input_layernorm_.forward(pass, in);
-  const std::vector<Var> h = post_attention_layernorm_.forward(pass, {x[0], mixer_->forward(pass, x[1])});
-  return {h[0], mlp_.forward(pass, h[1])};
+  const Normed x = input_layernorm_.forward(pass, in);
+  const Normed h = post_attention_layernorm_.forward(pass, {x.sum, mixer_->forward(pass, x.normed)});
+  return {h.sum, mlp_.forward(pass, h.normed)};
 }
 
 }  // namespace blalm

@@ -8,14 +8,14 @@ Linear::Linear(Module& parent, std::string name, std::int64_t in, std::int64_t o
       in_(in),
       out_(out) {}
 
-Var Linear::forward_to(DType out, Pass& pass, const Var& x) {
+Var Linear::forward_to(DType to, Pass& pass, const Var& x) {
   const Scope scope = enter(pass);
-  return ops::linear_to(out, x, pass.parameter(weight));
+  return ops::linear_to(to, x, pass.parameter(weight));
 }
 
-std::vector<Var> project(Pass& pass, const Var& x, std::initializer_list<Projection> projections) {
+std::vector<Var> project_all(Pass& pass, const Var& x, std::span<const Projection> projections) {
   std::vector<ops::LinearLayer> layers;
-  for (const Projection& p : projections) layers.push_back({pass.parameter(p.layer.weight), {}, p.wide});
+  for (const Projection& p : projections) layers.push_back({pass.parameter(p.layer.weight), {}, p.out});
   return ops::linears(x, layers);
 }
 

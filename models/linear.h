@@ -1,7 +1,10 @@
 // Linear layer without bias (spec §4.7): y = x Wᵀ.
 #pragma once
 
-#include <initializer_list>
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "models/module.h"
@@ -14,7 +17,8 @@ class Linear : public Module {
   Linear(Module& parent, std::string name, std::int64_t in, std::int64_t out, const Init& weight_init,
          Role role = Role::matrix);
 
-  Var forward_to(DType out, Pass& pass, const Var& x);  // out: the dtype of x or, from bf16, f32
+  // x [B, T, in] -> [B, T, out] of dtype `to`: that of x or, from bf16, f32.
+  Var forward_to(DType to, Pass& pass, const Var& x);
   double flops(std::int64_t) const override { return 2.0 * static_cast<double>(in_ * out_); }
 
   Parameter& weight;
@@ -23,12 +27,23 @@ class Linear : public Module {
   std::int64_t in_, out_;
 };
 
-// Several layers that read the same x, as one operation; `wide` asks for a result in the compute dtype.
+// A layer as project() takes it, alone or with the dtype of its result.
 struct Projection {
-  Projection(Linear& layer, bool wide = false) : layer(layer), wide(wide) {}  // NOLINT: the conversion is wanted
+  Projection(Linear& layer, std::optional<DType> out = {}) : layer(layer), out(out) {}  // NOLINT: conversion is wanted
   Linear& layer;
-  bool wide;
+  std::optional<DType> out;
 };
-std::vector<Var> project(Pass& pass, const Var& x, std::initializer_list<Projection> projections);
+inline Projection to(DType out, Linear& layer) { return {layer, out}; }
+
+std::vector<Var> project_all(Pass& pass, const Var& x, std::span<const Projection> projections);
+
+// Layers that read the same x, as one operation: auto [q, k, v] = project(pass, x, q_proj, k_proj, v_proj).
+template <class... Layers>
+std::array<Var, sizeof...(Layers)> project(Pass& pass, const Var& x, Layers&&... layers) {
+  const Projection projections[] = {Projection(layers)...};
+  std::array<Var, sizeof...(Layers)> results;
+  std::ranges::move(project_all(pass, x, projections), results.begin());
+  return results;
+}
 
 }  // namespace blalm

@@ -15,11 +15,11 @@ class Mixer : public Module {
 };
 
 // Queries, keys and values.
-struct Streams {
+struct Qkv {
   Var q, k, v;
 };
 
-// A feature on the streams of projected queries, keys and values. Its parameters are in modules "q_<name>", "k_<name>",
+// A feature on projected queries, keys and values. Its parameters are in modules "q_<name>", "k_<name>",
 // "v_<name>" of the mixer.
 class Stage {
  public:
@@ -27,7 +27,7 @@ class Stage {
   virtual ~Stage() = default;
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
-  virtual Streams forward(Pass& pass, const Streams& x) = 0;  // [B, T, C] of each -> the same shapes, causal
+  virtual Qkv forward(Pass& pass, const Qkv& x) = 0;  // [B, T, C] of each -> the same shapes, causal
 
  protected:
   Scope enter(Pass& pass) const { return Scope(pass.tape, name_); }
@@ -49,9 +49,9 @@ class FeatureMapModule : public Module {
 class Branch : public Module {
  public:
   using Module::Module;
-  // `heads` are the streams by heads, [B, T, H, D] and twice [B, T, G, D], where G divides H; `projected` are those
+  // `heads` are queries, keys and values by heads, [B, T, H, D] and twice [B, T, G, D], where G divides H; `projected` are those
   // before the stages, as the projections gave them. The result is [B, T, H·E], and how it joins.
-  virtual ops::SideBranch forward(Pass& pass, const Streams& heads, const Streams& projected) = 0;
+  virtual ops::SideBranch forward(Pass& pass, const Qkv& heads, const Qkv& projected) = 0;
 };
 
 }  // namespace blalm

@@ -28,10 +28,11 @@ struct RunOptions {
   ops::MlstmForm mlstm_form = ops::MlstmForm::automatic;
 };
 
-// The residual stream, [B, T, d] in the residual dtype: x and a branch's output, which the next norm adds to it.
+// The residual stream, [B, T, d] in the residual dtype: x and an update of it, a mixer's or an MLP's output, which the
+// next norm adds to it.
 struct ResidualStream {
-  Var x, branch{};  // without a branch there is nothing to add
-  Var sum() const { return branch.defined() ? ops::add(x, branch) : x; }
+  Var x, update{};  // undefined: nothing to add
+  Var sum() const { return update.defined() ? ops::add(x, update) : x; }
 };
 
 struct Pass {
@@ -42,7 +43,7 @@ struct Pass {
   Var parameter(Parameter& p) const { return tape.parameter(p); }
   DType residual() const { return options.precision.residual; }
   DType operand() const { return options.precision.operand; }
-  DType wide() const { return compute_dtype(options.precision.operand); }  // of gates and logits
+  DType compute() const { return compute_dtype(options.precision.operand); }  // of gates and logits
 
   bool decoding() const { return state != nullptr; }
   // Positions before the first one of this pass.

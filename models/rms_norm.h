@@ -5,6 +5,11 @@
 
 namespace blalm {
 
+// The stream with its update added, in the residual dtype, and the norm of that in the operand dtype; [B, T, d] each.
+struct Normed {
+  Var sum, normed;
+};
+
 class RmsNorm : public Module {
  public:
   RmsNorm(Module& parent, std::string name, std::int64_t width, double eps)
@@ -13,12 +18,12 @@ class RmsNorm : public Module {
         width_(width),
         eps_(eps) {}
 
-  // The stream's sum and the norm of that, [B, T, d] each.
-  std::vector<Var> forward(Pass& pass, const ResidualStream& in) {
+  Normed forward(Pass& pass, const ResidualStream& in) {
     const Scope scope = enter(pass);
     const Var w = pass.parameter(weight);
-    if (!in.branch.defined()) return {in.x, ops::rms_norm_to(pass.operand(), in.x, w, eps_)};
-    return ops::add_rms_norm_to(pass.operand(), in.x, in.branch, w, eps_);
+    if (!in.update.defined()) return {in.x, ops::rms_norm_to(pass.operand(), in.x, w, eps_)};
+    const std::vector<Var> both = ops::add_rms_norm_to(pass.operand(), in.x, in.update, w, eps_);
+    return {both[0], both[1]};
   }
   double flops(std::int64_t) const override { return 4.0 * static_cast<double>(width_); }
 

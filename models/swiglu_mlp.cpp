@@ -13,8 +13,8 @@ SwigluMlp::SwigluMlp(Module& parent, std::string name, const ModelConfig& c)
 
 Var SwigluMlp::forward(Pass& pass, const Var& x) {
   const Scope scope = enter(pass);
-  const std::vector<Var> projected = project(pass, x, {gate_proj, up_proj});
-  const Var h = ops::swiglu(projected[0], projected[1]);  // [B, T, d_ff]
+  const auto [gate, up] = project(pass, x, gate_proj, up_proj);
+  const Var h = ops::swiglu(gate, up);  // [B, T, d_ff]
   return down_proj.forward_to(pass.residual(), pass, h);
 }
 

@@ -20,13 +20,15 @@ void check_layer(const Var& x, const LinearLayer& layer) {
   if (x.dim(-1) != in)
     fail("linear", "x [..., " + std::to_string(in) + "] for weight " + weight.str(), x.value().str());
   if (weight.dtype() != x.dtype()) check_dtype("linear", "weight", weight, compute_dtype(x.dtype()));
+  if (layer.out && *layer.out != x.dtype() && *layer.out != compute_dtype(x.dtype()))
+    fail("linear", "a result in the dtype of x or its compute dtype", name_of(*layer.out));
   if (layer.bias.defined()) {
     check_shape("linear", "bias", layer.bias.value(), {out});
     check_dtype("linear", "bias", layer.bias.value(), compute_dtype(x.dtype()));
   }
 }
 
-DType out_dtype(const Var& x, const LinearLayer& layer) { return layer.wide ? compute_dtype(x.dtype()) : x.dtype(); }
+DType out_dtype(const Var& x, const LinearLayer& layer) { return layer.out.value_or(x.dtype()); }
 
 // Σ_rows dy, in its compute dtype.
 Tensor column_sums(const Tensor& dy) {
@@ -75,8 +77,8 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
   if (kernel_policy().composed) {
     std::vector<Var> results;
     for (const LinearLayer& layer : layers) {
-      const Var wide = layer.wide ? cast(x, compute_dtype(x.dtype())) : x;
-      results.push_back(composed::linear(wide, layer.weight, layer.bias));
+      const Var as = cast(x, out_dtype(x, layer));
+      results.push_back(composed::linear(as, layer.weight, layer.bias));
     }
     return results;
   }
@@ -100,15 +102,11 @@ std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Wher
 }
 
 Var linear(const Var& x, const Var& weight, const Var& bias, Where where) {
-  const LinearLayer layer{weight, bias, false};
-  return linears(x, {&layer, 1}, where)[0];
+  return linear_to(x.dtype(), x, weight, bias, where);
 }
 
 Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias, Where where) {
-  check_floating("linear", "x", x);
-  if (out_dtype != x.dtype() && out_dtype != compute_dtype(x.dtype()))
-    fail("linear", "a result in the dtype of x or its compute dtype", name_of(out_dtype));
-  const LinearLayer layer{weight, bias, out_dtype != x.dtype()};
+  const LinearLayer layer{weight, bias, out_dtype};
   return linears(x, {&layer, 1}, where)[0];
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -72,7 +73,7 @@ Var linear_to(DType out_dtype, const Var& x, const Var& weight, const Var& bias 
 // Several layers of one x, as one node: x is read once, and its gradient is summed before it is written.
 struct LinearLayer {
   Var weight, bias;
-  bool wide = false;  // the result in the compute dtype: f32 gates from bf16 x
+  std::optional<DType> out = {};  // of the result: x's, or its compute dtype (f32 gates from bf16 x); x's if not set
 };
 std::vector<Var> linears(const Var& x, std::span<const LinearLayer> layers, Where where = Where::current());
 // Rows of weight [V, d]: ids i32 [...] -> [..., d]. DataError for an id outside [0, V).

@@ -47,7 +47,7 @@ class ShortConv : public Stage {
         k_(parent, "k_" + name, c, c.key_value_heads() * c.head_dim()),
         v_(parent, "v_" + name, c, c.key_value_heads() * c.head_dim()) {}
 
-  Streams forward(Pass& pass, const Streams& x) override {
+  Qkv forward(Pass& pass, const Qkv& x) override {
     const Scope scope = enter(pass);
     ops::ConvStream streams[] = {{x.q, q_.weight(pass)}, {x.k, k_.weight(pass)}, {x.v, v_.weight(pass)}};
     if (pass.decoding()) {

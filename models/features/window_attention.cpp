@@ -33,12 +33,12 @@ class WindowAttention : public Branch {
       alpha_ = &parent.add_parameter("swa_alpha", {alphas(c)}, Role::scalar, init::constant(first_alpha(modulation_)));
   }
 
-  ops::SideBranch forward(Pass& pass, const Streams& heads, const Streams& projected) override {
+  ops::SideBranch forward(Pass& pass, const Qkv& heads, const Qkv& projected) override {
     const Scope scope = enter(pass);
-    const auto read = [&](Var Streams::*s) {
+    const auto read = [&](Var Qkv::*s) {
       return after_stages_ ? heads.*s : ops::reshape(projected.*s, (heads.*s).shape());
     };
-    const Var q = read(&Streams::q), k = read(&Streams::k), v = read(&Streams::v);
+    const Var q = read(&Qkv::q), k = read(&Qkv::k), v = read(&Qkv::v);
     const std::int64_t start = pass.position();
     const Var seen = cache_.attend(pass, ops::rope(q, theta_, start), ops::rope(k, theta_, start), v);  // [B, T, H, E]
     return {ops::reshape(seen, {q.dim(0), q.dim(1), width_}), alpha_ != nullptr ? pass.parameter(*alpha_) : Var(),

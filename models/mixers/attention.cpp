@@ -29,10 +29,10 @@ class AttentionMixer : public Mixer {
     const Scope scope = enter(pass);
     const std::int64_t B = x.dim(0), T = x.dim(1), H = heads_, G = groups_, D = head_dim_, start = pass.position();
 
-    const std::vector<Var> projected = project(pass, x, {q_proj_, k_proj_, v_proj_});
-    const Var q = ops::rope(ops::reshape(projected[0], {B, T, H, D}), theta_, start);  // [B, T, H, D]
-    const Var k = ops::rope(ops::reshape(projected[1], {B, T, G, D}), theta_, start);  // [B, T, G, D]
-    const Var v = ops::reshape(projected[2], {B, T, G, D});                            // [B, T, G, D]
+    const auto [xq, xk, xv] = project(pass, x, q_proj_, k_proj_, v_proj_);
+    const Var q = ops::rope(ops::reshape(xq, {B, T, H, D}), theta_, start);            // [B, T, H, D]
+    const Var k = ops::rope(ops::reshape(xk, {B, T, G, D}), theta_, start);            // [B, T, G, D]
+    const Var v = ops::reshape(xv, {B, T, G, D});                                      // [B, T, G, D]
     const Var h = cache_.attend(pass, q, k, v);                                        // [B, T, H, D]
     return o_proj_.forward_to(pass.residual(), pass, ops::reshape(h, {B, T, H * D}));  // [B, T, d]
   }

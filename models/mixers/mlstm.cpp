@@ -1,4 +1,4 @@
-// The BLaLM mixer (spec §5): an mLSTM with features on its streams, each of which is the identity when it is off.
+// The BLaLM mixer (spec §5): an mLSTM with features, each of which is the identity when it is off.
 //   q, k, v = conv(W x)        i, f = cap(W x + b)        h = norm(mlstm(φ(q), φ(k), v, i, f))
 //   y = W_out(σ(W_o x) ⊙ (h + ρ swa(q, k, v)))
 // Here conv stands for the stages that are on, φ for the feature map and swa for the branches.
@@ -7,7 +7,7 @@
 
 #include "models/config.h"
 #include "models/config_lists.h"
-#include "models/features/head_norm.h"
+#include "models/features/mlstm_output.h"
 #include "models/features/mlstm_gate.h"
 #include "models/linear.h"
 #include "models/weight_init.h"
@@ -45,7 +45,7 @@ class MlstmMixer : public Mixer {
                gate_values(c.gate_init).input_bias, c.gate_soft_cap),
         fgate_(*this, "fgate", c.hidden_size, heads_, gate_values(c.gate_init).weight,
                gate_values(c.gate_init).forget_bias, c.gate_soft_cap),
-        head_norm_(*this, "head_norm", heads_, head_dim_, c.mlstm_norm),
+        output_(*this, "head_norm", heads_, head_dim_, c.mlstm_norm),
         stages_(make_stages(*this, c)),
         q_map_(find_feature_map(c.feature_map).make(*this, "q_" + c.feature_map, c, heads_)),
         k_map_(find_feature_map(c.feature_map).make(*this, "k_" + c.feature_map, c, groups_)),
@@ -60,21 +60,19 @@ class MlstmMixer : public Mixer {
     const std::int64_t B = x.dim(0), T = x.dim(1);
     const Shape by_head{B, T, heads_, head_dim_}, by_group{B, T, groups_, head_dim_};
 
-    const std::vector<Var> projections =
-        project(pass, x, {q_proj_, k_proj_, v_proj_, ogate_proj_, {igate_, true}, {fgate_, true}});
-    const Streams projected{projections[0], projections[1], projections[2]};  // [B, T, C] each
-    const Var& o = projections[3];                                            // [B, T, H·E]
-    const Var i = igate_.capped(pass, projections[4]);                        // [B, T, H]
-    const Var f = fgate_.capped(pass, projections[5]);                        // [B, T, H]
-    Streams staged = projected;
+    // [B, T, H·D], [B, T, G·D], [B, T, G·E], [B, T, H·E], [B, T, H], [B, T, H]
+    const auto [xq, xk, xv, o, xi, xf] = project(pass, x, q_proj_, k_proj_, v_proj_, ogate_proj_,
+                                                 to(pass.compute(), igate_), to(pass.compute(), fgate_));
+    const Var i = igate_.capped(pass, xi), f = fgate_.capped(pass, xf);
+    const Qkv projected{xq, xk, xv};
+    Qkv staged = projected;
     for (const auto& stage : stages_) staged = stage->forward(pass, staged);
     // [B, T, H, D], [B, T, G, D], [B, T, G, E]
-    const Streams heads{ops::reshape(staged.q, by_head), ops::reshape(staged.k, by_group),
-                        ops::reshape(staged.v, by_group)};
+    const Qkv heads{ops::reshape(staged.q, by_head), ops::reshape(staged.k, by_group), ops::reshape(staged.v, by_group)};
     const Var h = recur(pass, q_map_->forward(pass, heads.q), k_map_->forward(pass, heads.k), heads.v, i, f);
     std::vector<ops::SideBranch> sides;  // of h, [B, T, H, E]
     for (const auto& branch : branches_) sides.push_back(branch->forward(pass, heads, projected));
-    const Var y = head_norm_.forward(pass, h, o, sides);    // [B, T, H·E]
+    const Var y = output_.forward(pass, h, o, sides);       // [B, T, H·E]
     return out_proj_.forward_to(pass.residual(), pass, y);  // [B, T, d]
   }
 
@@ -103,7 +101,7 @@ class MlstmMixer : public Mixer {
   std::int64_t heads_, groups_, head_dim_;
   Linear q_proj_, k_proj_, v_proj_, ogate_proj_, out_proj_;
   MlstmGate igate_, fgate_;
-  HeadNorm head_norm_;
+  MlstmOutput output_;
   std::vector<std::unique_ptr<Stage>> stages_;
   std::unique_ptr<FeatureMapModule> q_map_, k_map_;
   std::vector<std::unique_ptr<Branch>> branches_;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "models/features/head_norm.h"
+#include "models/features/mlstm_output.h"
 #include "tests/models/support.h"
 
 namespace blalm {
@@ -119,7 +119,7 @@ TEST_CASE("an mLSTM that forgets nothing is cumulative linear attention") {
 TEST_CASE("the RMS norm of heads is spec §4.2's, head by head, with a weight a channel") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     Module root({.dtype = dtype});
-    HeadNorm norm(root, "head_norm", 3, 5, ops::HeadNormKind::rms);
+    MlstmOutput norm(root, "head_norm", 3, 5, ops::HeadNormKind::rms);
     Tensor& weight = norm.parameters()[0]->value;
     const Tensor h = Tensor::empty({2, 4, 3, 5}, dtype);
     Rng rng(6);

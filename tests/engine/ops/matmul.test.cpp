@@ -74,7 +74,7 @@ std::vector<OpCensus> matmul() {
                 {"w2", {5, in}, as_gate(normal(0, 0.3))},
                 {"bias2", {5}, as_gate(normal())}};
     c.fused = [](std::span<const Var> v) {
-      const ops::LinearLayer layers[] = {{v[1], {}}, {v[2], v[3]}, {v[4], v[5], true}};
+      const ops::LinearLayer layers[] = {{v[1], {}}, {v[2], v[3]}, {v[4], v[5], compute_dtype(v[0].dtype())}};
       return ops::linears(v[0], layers);
     };
     c.composed = [](std::span<const Var> v) {

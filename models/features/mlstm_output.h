@@ -6,9 +6,9 @@
 
 namespace blalm {
 
-class HeadNorm : public Module {
+class MlstmOutput : public Module {
  public:
-  HeadNorm(Module& parent, std::string name, std::int64_t heads, std::int64_t head_dim, ops::HeadNormKind kind);
+  MlstmOutput(Module& parent, std::string name, std::int64_t heads, std::int64_t head_dim, ops::HeadNormKind kind);
   // σ(gate) ⊙ (norm(h), joined by the sides): h [B, T, H, E]; gate, sides and result [B, T, H·E].
   Var forward(Pass& pass, const Var& h, const Var& gate, std::span<const ops::SideBranch> sides);
   double flops(std::int64_t) const override;
