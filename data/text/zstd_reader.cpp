@@ -1,5 +1,9 @@
+#include <fmt/format.h>
 #include <zstd.h>
 #include <zstd_errors.h>
+
+#include <algorithm>
+#include <string>
 
 #include "data/text/decompressor.h"
 
@@ -16,15 +20,29 @@ class ZstdReader final : public Decompressor {
 
  protected:
   // Skippable frames come and go here as streams without text.
+  // The library decodes a frame that it has whole in another way than one that comes in pieces, and what it refuses
+  // differs. The header is therefore given byte by byte, which makes every frame one that comes in pieces, and the size
+  // that it declares is compared here.
   Step decode(std::string_view& input, std::span<char> output, std::size_t& written) override {
-    ZSTD_inBuffer in{input.data(), input.size(), 0};
+    const bool in_header = header_.size() < kMostHeader;
+    ZSTD_inBuffer in{input.data(), in_header ? std::min<std::size_t>(input.size(), 1) : input.size(), 0};
     ZSTD_outBuffer out{output.data(), output.size(), 0};
     const std::size_t left = check(ZSTD_decompressStream(context_.get(), &out, &in));
+    if (in_header) header_.append(input.data(), in.pos);
     input.remove_prefix(in.pos);
     written = out.pos;
-    return left == 0 ? Step::end : Step::more;
+    text_bytes_ += written;
+    if (left != 0) return Step::more;
+    const auto declared = ZSTD_getFrameContentSize(header_.data(), header_.size());
+    if (declared < ZSTD_CONTENTSIZE_ERROR && declared != text_bytes_)
+      fail_with_damage(fmt::format("{} bytes of text where it declares {}", text_bytes_, declared));
+    return Step::end;
   }
-  void restart() override {}  // it goes on with the next frame by itself
+  // The library goes on with the next frame by itself.
+  void restart() override {
+    header_.clear();
+    text_bytes_ = 0;
+  }
   bool may_begin(unsigned char byte) const override { return byte == 0x28 || (byte >= 0x50 && byte <= 0x5F); }
 
  private:
@@ -45,7 +63,11 @@ class ZstdReader final : public Decompressor {
   struct Free {
     void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
   };
+  static constexpr std::size_t kMostHeader = 18;  // bytes that the longest header of a frame has
+
   std::unique_ptr<ZSTD_DCtx, Free> context_;
+  std::string header_;  // the first bytes of the frame
+  std::uint64_t text_bytes_ = 0;  // of the frame
 };
 
 }  // namespace
