@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/core/dtype.h"
 #include "engine/core/parallel.h"
 
 namespace blalm {

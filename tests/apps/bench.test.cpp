@@ -56,7 +56,7 @@ std::int64_t parameters_of(const LanguageModel& model) {
 }  // namespace
 
 TEST_CASE("bench step writes figures that fit together") {
-  const json j = figures("step --preset full --seq 32" + kTiny);
+  const json j = figures("step --preset full --seq 32 --threads 2" + kTiny);
   for (const char* key : {"preset", "size", "params", "threads", "precision", "batch", "seq", "tokens_per_second",
                           "step_seconds", "forward_seconds", "backward_seconds", "optimizer_seconds",
                           "matmul_floor_seconds", "peak_rss_bytes", "allocations_after_warmup", "ops"})

@@ -99,8 +99,9 @@ TEST_CASE("model files made to harm are refused in one line") {
            {"", "it ends too early"}}) {
     write(model / "config.json", text);
     const Outcome o = run_blalm(generate);
-    CHECK_MESSAGE(o.exit_code == 3, words, ": ", o.output.substr(0, 300));
-    CHECK_MESSAGE(contains(error_of(o), words), words, ": ", error_of(o).substr(0, 300));
+    const std::string expected = words;
+    CHECK_MESSAGE(o.exit_code == 3, expected, ": ", o.output.substr(0, 300));
+    CHECK_MESSAGE(contains(error_of(o), expected), expected, ": ", error_of(o).substr(0, 300));
     CHECK(utf8::printable(error_of(o)) == error_of(o));
   }
   write(model / "config.json", config);

@@ -138,8 +138,8 @@ TEST_CASE("best/ holds no optimiser, the checkpoint before the last is kept unle
   const Outcome o = run_blalm(train_arguments(folder, "a"));
   CHECK_MESSAGE(contains(o, "\ncheckpoint last/ and last.previous/ of 0."), o.output);
   CHECK_MESSAGE(contains(o, " MB each, best/ of 0."), o.output);
-  const std::string model = "DONE config.json model.safetensors state.json tokenizer.json ";
-  const std::string whole = "DONE config.json model.safetensors optim.safetensors state.json tokenizer.json ";
+  const std::string model = "DONE config.json model.safetensors state.json tokenizer.json tokenizer_config.json ";
+  const std::string whole = "DONE config.json model.safetensors optim.safetensors state.json tokenizer.json tokenizer_config.json ";
   CHECK(listing(folder.path / "a" / "best") == model);
   CHECK(listing(folder.path / "a" / "last") == whole);
   CHECK(listing(folder.path / "a" / "last.previous") == whole);

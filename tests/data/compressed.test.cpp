@@ -171,8 +171,9 @@ TEST_CASE("compressed files are read as the tools of their format write them") {
   }
   for (const auto& [name, content] : std::vector<std::pair<const char*, std::string>>{
            {"e.gz", gzip_of("")}, {"e.xz", xz_of({})}, {"e.zst", zstd_of("")}, {"s.zst", skippable_frame(3, "x")}}) {
-    write_anew(folder / name, content);
-    CHECK_MESSAGE(text_of(folder / name).empty(), name);
+    const std::filesystem::path file = folder / name;
+    write_anew(file, content);
+    CHECK_MESSAGE(text_of(file).empty(), file.string());
   }
 }
 
@@ -234,11 +235,12 @@ TEST_CASE("reading a file that holds a thousand times its size can be watched an
   const std::string text(8 << 20, '\n');
   for (const auto& [name, content] : std::vector<std::pair<const char*, std::string>>{
            {"a.txt.gz", gzip_of(text)}, {"a.txt.xz", xz_of({text})}, {"a.txt.zst", zstd_of(text)}}) {
-    write_anew(folder / name, content);
+    const std::filesystem::path file = folder / name;
+    write_anew(file, content);
     std::int64_t calls = 0, text_bytes = 0, file_bytes = 0;
     TextOptions options;
     options.pulse = [&](const ReadProgress& read) {
-      CHECK(read.file == folder / name);
+      CHECK(read.file == file);
       CHECK(read.text_bytes >= text_bytes);
       text_bytes = read.text_bytes;
       file_bytes = read.file_bytes;

@@ -284,8 +284,9 @@ TEST_CASE("copies of a file, linked, renamed or compressed, are the same text as
   for (const char* name : {"copy.txt", "hard.txt", "soft.txt"}) pairs.emplace_back(first, folder / name);
   for (const std::filesystem::path& compressed : golden) pairs.emplace_back(folder / "lines.txt", compressed);
   pairs.emplace_back(golden[0], golden[1]);
-  for (const auto& [one, other] : pairs) {
-    CAPTURE(other);
+  for (const auto& pair : pairs) {
+    const auto& [one, other] = pair;
+    CAPTURE(pair.second);
     // No text is trained on and held out.
     CHECK(message_of<DataError>([&, a = one, b = other] {
             plan_corpus({files.specs[1], {a, kAllWords}}, {{b, kAllWords}}, {});

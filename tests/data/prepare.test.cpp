@@ -15,22 +15,12 @@
 #include "engine/core/error.h"
 #include "engine/core/parallel.h"
 #include "tests/data/support.h"
+#include "tests/support/threads.h"
 
 using namespace blalm;
 using namespace blalm::test;
 
 namespace {
-
-class Threads {
- public:
-  explicit Threads(int threads) : before_(num_threads()) { set_num_threads(threads); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-  ~Threads() { set_num_threads(before_); }
-
- private:
-  int before_;
-};
 
 std::string stream_text(const std::filesystem::path& folder, Part part) {
   const TokenData data = TokenData::open(folder, part);

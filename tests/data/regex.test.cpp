@@ -15,6 +15,7 @@
 #include "data/tokenizer/regex_translation.h"
 #include "engine/core/error.h"
 #include "tests/data/regex_support.h"
+#include "tests/data/tokenizer_support.h"
 
 namespace blalm {
 namespace {

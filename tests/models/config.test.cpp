@@ -14,6 +14,8 @@
 namespace blalm {
 namespace {
 
+using test::contains;
+
 // The message of the ConfigError that `set` leads to in a small config, or "".
 template <class Set>
 std::string complaint(const char* preset, Set&& set) {

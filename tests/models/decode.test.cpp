@@ -10,6 +10,7 @@
 #include "engine/io/safetensors.h"
 #include "tests/models/support.h"
 #include "tests/support/paths.h"
+#include "tests/support/threads.h"
 
 namespace blalm {
 namespace {
@@ -121,6 +122,7 @@ TEST_CASE("the widest window takes no room until it is filled") {
 }
 
 TEST_CASE("the Transformer's cache grows by doubling, and no step copies what it holds") {
+  const test::Threads two(2);  // each takes scratch memory
   LanguageModel model(small_config("transformer"));
   const std::int64_t position_bytes = 2 * model.config().num_hidden_layers * model.config().hidden_size * 4;
   constexpr std::int64_t kSlack = 256 << 10;  // scratch memory of kernels; a copy for 64 sequences takes more

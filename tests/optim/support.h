@@ -15,6 +15,7 @@
 #include "engine/kernels/kernel.h"
 #include "optim/config.h"
 #include "tests/support/tensors.h"
+#include "tests/support/threads.h"
 
 namespace blalm::test {
 
@@ -109,18 +110,6 @@ inline double rms(const Tensor& t) {
   for (std::int64_t i = 0; i < t.numel(); ++i) sum += t.at(i) * t.at(i);
   return std::sqrt(sum / static_cast<double>(t.numel()));
 }
-
-// While alive, the team has another size.
-class Threads {
- public:
-  explicit Threads(int count) : before_(num_threads()) { set_num_threads(count); }
-  ~Threads() { set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 inline OptimConfig muon_config() {
   OptimConfig config;

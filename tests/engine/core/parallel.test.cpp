@@ -7,22 +7,13 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "tests/support/threads.h"
 
 namespace blalm {
-namespace {
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
-
-}  // namespace
-
 TEST_CASE("ranges cover every item once, for any team") {
   for (const int team : {1, 2, 3, 5})
     for (const std::int64_t items : {0, 1, 2, 7, 1000}) {
-      const Threads threads(team);
+      const test::Threads threads(team);
       std::vector<std::atomic<int>> hits(static_cast<std::size_t>(items));
       parallel_for(items, 1e6, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) ++hits[static_cast<std::size_t>(i)];
@@ -32,7 +23,7 @@ TEST_CASE("ranges cover every item once, for any team") {
 }
 
 TEST_CASE("cheap work stays on the calling thread") {
-  const Threads threads(4);
+  const test::Threads threads(4);
   int calls = 0;
   parallel_for(100, 1.0, [&](std::int64_t, std::int64_t) { ++calls; });
   CHECK(calls == 1);
@@ -47,7 +38,7 @@ TEST_CASE("cheap work stays on the calling thread") {
 }
 
 TEST_CASE("nested regions run serially") {
-  const Threads threads(2);
+  const test::Threads threads(2);
   parallel_for(2, 1e6, [&](std::int64_t, std::int64_t) {
     int calls = 0;
     parallel_for(1000, 1e6, [&](std::int64_t, std::int64_t) { ++calls; });
@@ -57,7 +48,7 @@ TEST_CASE("nested regions run serially") {
 }
 
 TEST_CASE("an exception on a worker reaches the caller") {
-  const Threads threads(3);
+  const test::Threads threads(3);
   CHECK_THROWS_WITH_AS(parallel_for(30, 1e6,
                                     [](std::int64_t, std::int64_t end) {
                                       if (end == 30) throw DataError("from a worker");
@@ -67,7 +58,7 @@ TEST_CASE("an exception on a worker reaches the caller") {
 
 TEST_CASE("blocks do not depend on the number of threads") {
   const auto blocks = [](int team) {
-    const Threads threads(team);
+    const test::Threads threads(team);
     std::vector<std::pair<std::int64_t, std::int64_t>> seen(4);
     parallel_blocks(100, 30, 1e6, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
       seen[static_cast<std::size_t>(b)] = {begin, end};

@@ -113,7 +113,7 @@ unsigned touch(const MappedFile& file, std::size_t at) {
 TEST_CASE("a file that becomes shorter while it is mapped is named, and nothing else is taken for that") {
   TempFolder folder;
   const std::string content(40'000, 'x');
-  const auto cut = [&](const char* name, std::intmax_t size) { std::filesystem::resize_file(folder / name, size); };
+  const auto cut = [&](const char* name, std::uintmax_t size) { std::filesystem::resize_file(folder / name, size); };
   for (const char* name : {"a", "b"}) write_plainly(folder / name, content);
   const std::string named = "blalm: [io] expected the 40000 bytes of '" + (folder / "b").string() +
                             "', got a file that became shorter, or cannot be read any more (nothing may write into a "

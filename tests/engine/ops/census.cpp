@@ -15,6 +15,7 @@
 #include "engine/core/parallel.h"
 #include "engine/kernels/kernel.h"
 #include "tests/support/tensors.h"
+#include "tests/support/threads.h"
 
 namespace blalm::census {
 namespace {
@@ -217,16 +218,10 @@ void gradcheck(const Case& c, const Drawn& d, const CaseResult& result, std::int
 }
 
 // While alive, work is shared out to so many threads, however little it is.
-class Threads {
- public:
-  explicit Threads(int n) : before_(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-  ParallelFloor floor_{0};
+struct EagerThreads {
+  explicit EagerThreads(int n) : threads(n) {}
+  test::Threads threads;
+  ParallelFloor floor{0};
 };
 
 // How often each implementation of each kernel has run.
@@ -248,7 +243,7 @@ void check_policy(const Case& c, const Drawn& d, const CaseResult& want, DType d
   const KernelChoice choice(policy);
   const auto before = count_runs();
   const auto on = [&](int threads) {
-    const Threads guard(threads);
+    const EagerThreads guard(threads);
     return run_case(c, c.fused, d, dtype);
   };
   const CaseResult one = on(1), three = on(3);
