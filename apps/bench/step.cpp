@@ -32,11 +32,10 @@ ParsedOptions parse_step(Workload& w, Arguments arguments) {
       kPage, w.fields(), w.model.fields(), [](cxxopts::Options& options) {
         options.add_options()("recompute", "keep only the layers' inputs for backward")(
             "against",
-            "\"OPTIONS\": a second step with these options on top, run in turns with the first; may be given "
-            "several times",
-            cxxopts::value<std::string>())(
-            "peer", "\"COMMAND\" that does the same and prints tok/s=NUMBER, run in turns with the step",
-            cxxopts::value<std::string>());
+            "a second step with these options on top, run in turns with the first; may be given several times",
+            cxxopts::value<std::string>(), "'OPTIONS'")(
+            "peer", "a command that does the same and prints tok/s=NUMBER, run in turns with the step",
+            cxxopts::value<std::string>(), "'COMMAND'");
       }};
   page.fields.append(w.sequence_fields());
   page.fields.append(w.training_fields());

@@ -53,6 +53,15 @@ std::string name_in(std::string_view message) {
   return std::string(message.substr(begin + kOpens.size(), end - begin - kOpens.size()));
 }
 
+// Whether the option has a value, and not one that is itself made of options.
+bool takes_value(const cxxopts::Options& options, std::string_view name) {
+  for (const std::string& group : options.groups())
+    for (const cxxopts::HelpOptionDetails& o : options.group_help(group).options)
+      if (!o.is_boolean && o.arg_help.find("OPTIONS") == std::string::npos && std::ranges::find(o.l, name) != o.l.end())
+        return true;
+  return false;
+}
+
 void print_help(const cxxopts::Options& options, const HelpPage& page) {
   print_out("{}\n", options.help());
   if (!page.settings.empty()) print_out("{}\n", page.settings);
@@ -60,6 +69,12 @@ void print_help(const cxxopts::Options& options, const HelpPage& page) {
 }
 
 }  // namespace
+
+void refuse_option_as_value(std::string_view option, std::string_view value) {
+  if (value.size() <= 2 || !value.starts_with("--")) return;
+  throw ConfigError(expected_got(option, "a value", fmt::format("the option {}", value.substr(0, value.find('='))),
+                                 fmt::format("{}={} where that is the value", option, value.substr(0, value.find('=')))));
+}
 
 std::string ParsedOptions::text(const std::string& name) const {
   const std::vector<std::string> all = texts(name);
@@ -83,6 +98,10 @@ cxxopts::Options make_options(const HelpPage& page) {
 ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, int argc, char** argv) {
   options.custom_help(page.arguments.empty() ? "[OPTIONS]" : "[OPTIONS] " + page.arguments).set_width(kHelpWidth);
   options.allow_unrecognised_options();
+  for (int i = 1; i + 1 < argc; ++i) {
+    const std::string_view option = argv[i];
+    if (option.starts_with("--") && takes_value(options, option.substr(2))) refuse_option_as_value(option, argv[i + 1]);
+  }
   ParsedOptions parsed;
   try {
     parsed.values = options.parse(argc, argv);

@@ -42,6 +42,9 @@ ParsedOptions parse_options(cxxopts::Options& options, const HelpPage& page, std
 // ConfigError when there are positional arguments.
 void refuse_positional(const ParsedOptions& parsed, const HelpPage& page);
 
+// ConfigError when what follows an option as its value is an option itself: "--run --resume".
+void refuse_option_as_value(std::string_view option, std::string_view value);
+
 // Gives an option that may stand alone its value: "--resume" becomes "--resume=auto" where no value follows it, that
 // is, another option, a file CONFIG.toml or nothing.
 void give_value(std::vector<std::string>& arguments, const std::string& name, const std::string& value);

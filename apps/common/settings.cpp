@@ -142,6 +142,7 @@ std::vector<Setting> take_flags(std::vector<std::string>& arguments, const Field
       fields.at(path);  // an unknown key is the better error
       throw ConfigError(expected_got("--" + path, "a value", "the end of the command line"));
     }
+    if (equals == std::string::npos) refuse_option_as_value(argument, arguments[i + 1]);
     const std::string value = equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1);
     const auto earlier = std::ranges::find(settings, path, &Setting::path);
     if (known && earlier != settings.end() && fields.at(path).kind == FieldKind::texts) {

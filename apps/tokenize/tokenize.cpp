@@ -70,7 +70,17 @@ TokenizeRequest parse(const ParsedOptions& parsed, const std::vector<std::string
   return r;
 }
 
+// The data of a run go with the run: whoever replaces them takes its text away from it.
+void require_no_run(const fs::path& out) {
+  const fs::path above = fs::weakly_canonical(fs::absolute(out)).parent_path();
+  if (fs::exists(above / "config.toml") && fs::exists(above / "run.json"))
+    throw ConfigError(expected_got("--out", "a folder outside of runs",
+                                   fmt::format("'{}' in the run '{}'", out.string(), above.string()),
+                                   "to train on other text, begin another run"));
+}
+
 ExitCode prepare_folder(const TokenizeRequest& request) {
+  require_no_run(request.out);
   const StopSignals signals;
   const auto start = std::chrono::steady_clock::now();
   try {

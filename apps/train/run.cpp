@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,17 @@ using Clock = std::chrono::steady_clock;
 std::string in_words(const Evaluation& e) {
   return fmt::format("held-out loss {:.4f}, perplexity {:.2f}, {:.4f} bits a byte", e.loss, e.perplexity(),
                      e.bits_per_byte);
+}
+
+// As a word that a shell takes for it.
+std::string in_shell(const std::string& text) {
+  const bool is_plain = !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("/._-+=:@%,").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+  if (is_plain) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
 }
 
 }  // namespace
@@ -147,9 +160,9 @@ void Run::stop_if_skipping() const {
 void Run::require_finite_weights() const {
   const RunPosition& p = trainer_.position();
   try {
-    require_finite(trainer_.model());
+    trainer_.require_finite();
   } catch (const NumericError&) {
-    if (p.skipped.count == 0) throw;
+    if (p.skipped.count == 0) fail_numerically("weights that give a finite loss at the end", "others");
     fail_numerically("finite weights at the end",
                      fmt::format("{} skipped steps in a row, from step {} on, where the gradient of {} was the first",
                                  p.skipped.count, p.skipped.first, p.skipped.parameter));
@@ -168,9 +181,11 @@ void Run::require_good_end() const {
 
 void Run::fail_numerically(const std::string& expected, const std::string& got) const {
   const bool is_rounded = config_.train.precision == PrecisionChoice::bf16;
+  const std::optional<Validation>& best = trainer_.position().best;
   const std::string there = folder_ == nullptr ? ""
                             : last_step_       ? fmt::format("; the last checkpoint is of step {}", *last_step_)
-                                               : "; no checkpoint was saved";
+                            : best ? fmt::format("; no checkpoint was saved, best/ has the model of step {}", best->step)
+                                   : "; no checkpoint was saved";
   throw NumericError(
       expected_got("train", expected, got,
                    fmt::format("try an optim.lr below {:g}, {}{}", config_.optim.lr,
@@ -340,7 +355,7 @@ void Run::finish(const std::string& state) {
                   human_time(trainer_.position().seconds), (folder_->path() / "last").string()));
   if (const std::string best = best_line(); !best.empty()) say(best);
   if (state == "interrupted")
-    say(fmt::format("continue with: blalm train --run {} --resume auto", folder_->path().string()));
+    say(fmt::format("continue with: blalm train --run {} --resume", in_shell(folder_->path().string())));
 }
 
 // As far as the folder can still be written.

@@ -195,6 +195,7 @@ ExitCode train(Arguments& a) {
                         a.resume && !continued ? ", a new one: there was none to resume" : ""));
   if (folder) run.say("checkpoint " + sizes_of_checkpoints(a.config.train, trainer));
   for (const std::string& line : describe_changes(recorded, changes, trainer)) run.say(line);
+  if (continued && !found) run.say("resumed    at step 0: the run has no checkpoint yet");
   if (found) {
     for (const std::string& refused : found->refused) run.say("refused    " + refused);
     run.say(fmt::format("resumed    at step {} of {}, from {}", found->position.step, trainer.total_steps(),
@@ -285,6 +286,9 @@ ExitCode run_train(int argc, char** argv) {
   configure(a);
   const std::string asked = a.config.to_toml();
   a.config.resolve();
+  if (a.recorded && a.config.train.dry_run > 0)
+    throw ConfigError(expected_got("dry-run", "a run that begins", "one to resume",
+                                   "leave out --resume, and take its settings with its config.toml"));
   if (parsed.values.count("print-config") > 0) {
     write_out(asked);
     return ExitCode::kDone;

@@ -13,6 +13,7 @@
 #include "data/shards/prepared.h"
 #include "data/shards/text_encoder.h"
 #include "engine/core/error.h"
+#include "engine/core/number.h"
 #include "engine/inspect/anomaly.h"
 #include "models/model_folder.h"
 #include "optim/schedule.h"
@@ -146,8 +147,19 @@ std::int64_t Trainer::best_bytes() const {
   return bytes;
 }
 
+// Weights may be finite and yet so large that no loss is: such a checkpoint is none to go on from.
+void Trainer::require_finite() const {
+  blalm::require_finite(*model_);
+  if (!probe_.ids.defined()) return;
+  const Tensor losses = model_->token_losses(probe_.ids, probe_.targets);
+  for (std::int64_t i = 0; i < losses.numel(); ++i)
+    if (!std::isfinite(losses.at(i)))
+      throw NumericError(expected_got("checkpoint", "weights that give a finite loss", fmt::format("{}", without_nan_sign(losses.at(i)))));
+}
+
 void Trainer::save() {
   count_time();
+  require_finite();
   save_checkpoint(run_, *model_, *optimizer_, position_, tokenizer_files_, config_.train.keep_previous);
 }
 
@@ -169,6 +181,11 @@ double Trainer::micro_batches(LineCounts& seen) {
     seen.words += b.counts.words;
     seen.tokens += b.ids.numel();
     batches.push_back(b);
+  }
+  if (!batches.empty()) {
+    probe_ = batches.front();
+    probe_.ids = probe_.ids.rows(0, 1);
+    probe_.targets = probe_.targets.rows(0, 1);
   }
   std::int64_t done = 0;
   return add_gradients(*model_, tape_, batches, nullptr, [&](const Tape&) {

@@ -57,7 +57,9 @@ class Trainer {
   // Bytes of last/ and of best/.
   std::int64_t checkpoint_bytes() const;
   std::int64_t best_bytes() const;
-  void save();
+  // NumericError unless all weights are finite, and the loss that they give on a sequence of the last step.
+  void require_finite() const;
+  void save();  // as require_finite() says, too
   void save_best();
 
   // Held-out loss before the first step, from which the best counts. Nothing when it was broken off.
@@ -109,6 +111,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Loader> loader_;
   std::vector<Batch> overfit_;
+  Batch probe_;  // a sequence of the last step, on which weights are tried before they are saved
   Tape tape_;
   RunPosition position_;
   std::optional<RunPosition> unfinished_;  // the position before finish_step()

@@ -409,4 +409,23 @@ TEST_CASE("Ctrl-C leaves earlier data as it was, and says so") {
   CHECK(interrupted > 0);
 }
 
+TEST_CASE("the data of a run are not replaced, live or stopped") {
+  const Folder folder;
+  write(folder.path / "other.txt", testing::sentences(300));
+  write(folder.path / "text.txt", testing::sentences(900));
+  REQUIRE(run_blalm("train --run " + folder / "run" + " --data.train " + folder / "text.txt" +
+                    " --data.vocab_size 300 --data.seq 32 --model.hidden_size 32 --model.num_hidden_layers 1 "
+                    "--model.num_attention_heads 2 --model.intermediate_size 32 --train.batch 4 --optim.steps 2 "
+                    "--train.threads 1 --train.valid_every 0 --train.sample_every 0")
+              .exit_code == 0);
+  const auto before = contents_of(folder.path / "run" / "data");
+  for (const char* more : {"", " --replace"}) {
+    const Outcome o = run_blalm("tokenize --input " + folder / "other.txt" + " --vocab-size 300 --out " + folder / "run" +
+                                "/data" + more);
+    CHECK_MESSAGE(o.exit_code == 2, o.output);
+    CHECK_MESSAGE(contains(o, "expected a folder outside of runs"), o.output);
+  }
+  CHECK(contents_of(folder.path / "run" / "data") == before);
+}
+
 }  // namespace blalm

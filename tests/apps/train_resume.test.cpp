@@ -365,4 +365,14 @@ TEST_CASE("the folder of an older program is resumed with what its seeds meant")
   CHECK(contains(read_text(old / "config.toml"), "\nseed = 5 "));
 }
 
+TEST_CASE("an option is no value of another option") {
+  const Folder folder;
+  for (const std::string option : {"--run", "--run.name", "--train.prompts", "--init", "--optim.lr"}) {
+    const Outcome o = run_blalm("train " + option + " --resume", testing::kBothStreams, "cd " + folder.path.string() + "; ");
+    CHECK(o.exit_code == 2);
+    CHECK_MESSAGE(error_of(o).starts_with("blalm: [" + option + "] expected a value, got the option --resume"), o.output);
+  }
+  CHECK(fs::is_empty(folder.path));
+}
+
 }  // namespace blalm

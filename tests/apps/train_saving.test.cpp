@@ -56,12 +56,12 @@ TEST_CASE("a run whose numbers are not finite fails, says what to try, and keeps
     CHECK("blalm: " + summary.at("reason").get<std::string>() == error_of(o));
   };
 
-  SUBCASE("steps skipped in a row end the run, with the checkpoint from before them") {
+  SUBCASE("steps skipped in a row end the run, and what is left is the model from before them") {
     const Outcome o = train("a", "--optim.steps 100");
     check_failed("a", o, "got 20 skipped steps in a row (train.max_skipped), from step 2 on, where that of model.");
-    CHECK(contains(error_of(o), "; the last checkpoint is of step 1)"));
+    CHECK(contains(error_of(o), "; no checkpoint was saved, best/ has the model of step 0)"));
     CHECK(metrics_of(folder.path / "a").back().at(0) == "21");
-    CHECK(state_in(folder.path / "a" / "last").at("step") == 1);
+    CHECK_FALSE(fs::exists(folder.path / "a" / "last"));
     CHECK(state_in(folder.path / "a" / "best").at("step") == 0);
     // It fails again in the same way, and after fewer steps where that is asked for.
     check_failed("a", train("a", "--optim.steps 100 --resume auto"), "got 20 skipped steps in a row");
@@ -69,11 +69,11 @@ TEST_CASE("a run whose numbers are not finite fails, says what to try, and keeps
     CHECK(metrics_of(folder.path / "b").back().at(0) == "4");
   }
   SUBCASE("a run that ends before so many, or is never to stop, is not called finished") {
-    check_failed("a", train("a", "--optim.steps 6"), "expected a finite held-out loss, got nan");
-    check_failed("a", train("a", "--optim.steps 6 --resume auto"), "expected a finite held-out loss, got nan");
-    check_failed("b", train("b", "--optim.steps 30 --train.max_skipped 0"), "expected a finite held-out loss, got nan");
+    check_failed("a", train("a", "--optim.steps 6"), "expected finite weights at the end, got 5 skipped steps in a row");
+    check_failed("a", train("a", "--optim.steps 6 --resume auto"), "got 5 skipped steps in a row, from step 2 on");
+    check_failed("b", train("b", "--optim.steps 30 --train.max_skipped 0"), "got 29 skipped steps in a row");
     CHECK(metrics_of(folder.path / "b").back().at(0) == "30");
-    check_failed("c", train("c", "--optim.steps 1"), "expected a finite held-out loss, got nan");
+    check_failed("c", train("c", "--optim.steps 1"), "expected weights that give a finite loss at the end, got others");
     check_failed("d", train("d", "--optim.steps 100 --dry-run 60"), "got 20 skipped steps in a row");
   }
   SUBCASE("weights that are not finite are never saved, whatever ends the run") {
@@ -83,10 +83,10 @@ TEST_CASE("a run whose numbers are not finite fails, says what to try, and keeps
       const Outcome o = train("a", wilder + "--train.save_minutes 0.00001 " + more);
       CHECK_MESSAGE(o.exit_code == 4, o.output);
       CHECK_MESSAGE(
-          contains(o, "the checkpoint could not be saved, and there is none yet: [checkpoint] expected finite"),
+          contains(o, "the checkpoint could not be saved, and there is none yet: [checkpoint] expected "),
           o.output);
       CHECK_MESSAGE(contains(error_of(o), "skipped steps in a row"), o.output);
-      CHECK_MESSAGE(contains(error_of(o), "; no checkpoint was saved)"), o.output);
+      CHECK_MESSAGE(contains(error_of(o), "; no checkpoint was saved"), o.output);
       CHECK_FALSE(fs::exists(folder.path / "a" / "last"));
       CHECK(summary_of(folder.path / "a").at("state") == "failed");
     }
@@ -120,6 +120,21 @@ TEST_CASE("room for two checkpoints is looked for before the first step, and wha
   if (full) {
     CHECK_MESSAGE(contains(*full, "code 0\n"), full->output);
     CHECK_FALSE(contains(*full, "could not be saved"));
+  }
+}
+
+TEST_CASE("weights that are finite and give no finite loss are never saved; what was good before is named") {
+  const Folder folder;
+  const std::string settings = "--optim.lr 1e30 --optim.clip 0 --optim.optimizer adamw --optim.warmup 0 ";
+  for (const std::string more : {"--train.max_skipped 5", "--train.max_skipped 0 --optim.steps 4"}) {
+    const std::string run = "run" + std::to_string(more.size());
+    const Outcome o = run_blalm(train_arguments(folder, run, settings + more));
+    CHECK_MESSAGE(o.exit_code == 4, o.output);
+    CHECK_MESSAGE(contains(o, "the checkpoint could not be saved"), o.output);
+    CHECK_MESSAGE(contains(o, "no checkpoint was saved, best/ has the model of step 0"), o.output);
+    CHECK_FALSE(contains(o, "finished"));
+    CHECK_FALSE(fs::exists(folder.path / run / "last"));
+    CHECK(run_blalm("generate --prompt x --max-tokens 3 --model " + folder / run + "/best").exit_code == 0);
   }
 }
 
