@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <string>
+#include <system_error>
+
 #include "engine/core/error.h"
 
 namespace blalm {
@@ -18,6 +24,16 @@ fs::path find_model_folder(const fs::path& folder) {
   else if (fs::exists(folder, ignored))
     got = "a file";
   throw DataError(expected_got("model", fmt::format("a model folder or a run folder '{}'", folder.string()), got));
+}
+
+bool is_run(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  const auto holds = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
+  if (!holds("config.toml")) return false;
+  if (std::ranges::any_of(std::array{"log.txt", "run.json", "last"}, holds)) return true;
+  std::string title;  // of a run that was killed before it wrote more
+  std::getline(std::ifstream(folder / "config.toml", std::ios::binary), title);
+  return title + '\n' == kRunConfigTitle;
 }
 
 }  // namespace blalm

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "apps/common/command.h"
+#include "apps/common/folders.h"
 #include "apps/common/options.h"
 #include "apps/common/output.h"
 #include "apps/common/prepared_data.h"
@@ -73,7 +74,7 @@ TokenizeRequest parse(const ParsedOptions& parsed, const std::vector<std::string
 // The data of a run go with the run: whoever replaces them takes its text away from it.
 void require_no_run(const fs::path& out) {
   const fs::path above = fs::weakly_canonical(fs::absolute(out)).parent_path();
-  if (fs::exists(above / "config.toml") && fs::exists(above / "run.json"))
+  if (is_run(above))
     throw ConfigError(expected_got("--out", "a folder outside of runs",
                                    fmt::format("'{}' in the run '{}'", out.string(), above.string()),
                                    "to train on other text, begin another run"));

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +11,7 @@
 #include "apps/common/generation/prompt.h"
 #include "apps/common/generation/text_rules.h"
 #include "apps/common/output.h"
+#include "apps/common/shell_word.h"
 #include "apps/common/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/number.h"
@@ -27,17 +26,6 @@ using Clock = std::chrono::steady_clock;
 std::string in_words(const Evaluation& e) {
   return fmt::format("held-out loss {:.4f}, perplexity {:.2f}, {:.4f} bits a byte", e.loss, e.perplexity(),
                      e.bits_per_byte);
-}
-
-// As a word that a shell takes for it.
-std::string in_shell(const std::string& text) {
-  const bool is_plain = !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::string_view("/._-+=:@%,").find(static_cast<char>(c)) != std::string_view::npos;
-  });
-  if (is_plain) return text;
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return word + "'";
 }
 
 }  // namespace
@@ -355,7 +343,7 @@ void Run::finish(const std::string& state) {
                   human_time(trainer_.position().seconds), (folder_->path() / "last").string()));
   if (const std::string best = best_line(); !best.empty()) say(best);
   if (state == "interrupted")
-    say(fmt::format("continue with: blalm train --run {} --resume", in_shell(folder_->path().string())));
+    say(fmt::format("continue with: blalm train --run {} --resume", shell_word(folder_->path().string())));
 }
 
 // As far as the folder can still be written.

@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "apps/common/append_file.h"
+#include "apps/common/folders.h"
 #include "apps/common/machine.h"
+#include "apps/common/shell_word.h"
 #include "data/text/sources.h"
 #include "engine/core/error.h"
 #include "engine/core/parallel.h"
@@ -27,9 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What config.toml of a run begins with. Any other is somebody's own.
-constexpr std::string_view kConfigTitle = "# All settings of this run, as they were resolved.\n";
-
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
 // The command line of this process, as a shell takes it.
@@ -37,12 +36,8 @@ std::string command_line() {
   std::string line;
   std::ifstream in("/proc/self/cmdline", std::ios::binary);
   for (std::string word; std::getline(in, word, '\0');) {
-    const bool plain = !word.empty() && word.find_first_not_of(
-                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                            "0123456789_-+=./,:%@") == word.npos;
-    for (std::size_t at = word.find('\''); at != word.npos; at = word.find('\'', at + 4)) word.replace(at, 1, "'\\''");
     if (!line.empty()) line += ' ';
-    line += plain ? word : fmt::format("'{}'", word);
+    line += shell_word(word);
   }
   return line;
 }
@@ -84,7 +79,7 @@ bool is_of_preparation(const fs::path& file) {
 // The folder as it can be owned: a run, or one in which nothing of anybody else lies.
 fs::path checked(const fs::path& folder, bool resume) {
   const fs::path path = folder.has_filename() ? folder : folder.parent_path();
-  if (RunFolder::is_run(path)) {
+  if (is_run(path)) {
     if (resume) return path;
     throw ConfigError(expected_got("train", "a new run folder", fmt::format("'{}', which holds a run", path.string()),
                                    "--resume auto continues it; --run DIR names another"));
@@ -107,18 +102,8 @@ RunFolder::RunFolder(const fs::path& folder, bool resume) : owned_(checked(folde
   if (started_.empty()) started_ = utc_now();
 }
 
-bool RunFolder::is_run(const fs::path& folder) {
-  std::error_code ignored;
-  const auto holds = [&](const char* name) { return fs::exists(folder / name, ignored); };
-  if (!holds("config.toml")) return false;
-  if (std::ranges::any_of(std::array{"log.txt", "run.json", "last"}, holds)) return true;
-  std::string title;  // of a run that was killed before it wrote more
-  std::getline(std::ifstream(folder / "config.toml", std::ios::binary), title);
-  return title + '\n' == kConfigTitle;
-}
-
 void RunFolder::write_config(RunConfig& config) const {
-  write_file_atomically(path() / "config.toml", std::string(kConfigTitle) + config.to_toml(), Links::replace);
+  write_file_atomically(path() / "config.toml", std::string(kRunConfigTitle) + config.to_toml(), Links::replace);
 }
 
 RecordedRun read_record(const fs::path& folder) {

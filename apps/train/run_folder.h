@@ -28,8 +28,6 @@ class RunFolder {
   // resumed, or no run but something else; DataError as OwnedFolder says: two processes would write over each other's
   // work.
   RunFolder(const std::filesystem::path& folder, bool resume);
-  // Whether a run has begun there. A config.toml may also be somebody's own.
-  static bool is_run(const std::filesystem::path& folder);
 
   const std::filesystem::path& path() const { return owned_.path(); }
   void keep() { owned_.keep(); }

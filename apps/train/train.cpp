@@ -281,7 +281,7 @@ ExitCode run_train(int argc, char** argv) {
   a.run = parsed.values.count("run") > 0
               ? fs::path(parsed.values["run"].as<std::string>())
               : fs::path("runs") / fmt::format("{:%Y-%m-%d-%H%M%S}", fmt::localtime(std::time(nullptr)));
-  if (a.resume && RunFolder::is_run(a.run)) a.recorded = read_record(a.run);
+  if (a.resume && is_run(a.run)) a.recorded = read_record(a.run);
   a.settings = gather(parsed.positional, a, flags);
   configure(a);
   const std::string asked = a.config.to_toml();
